@@ -1,0 +1,59 @@
+/** Shapes and letters follow docs/operators.md. All arrays are row-major float32. */
+
+export const STRUCTURES = ['blast', 'monarch', 'low-rank'] as const;
+export type Structure = (typeof STRUCTURES)[number];
+
+/** A weight in PyTorch's orientation, y = W x: `data` is [out, in]. */
+export interface DenseWeight {
+  readonly out: number;
+  readonly in: number;
+  readonly data: Float32Array;
+}
+
+/** What a weight is to be replaced by. Block counts are 1 for low rank; `rank` is per block for Monarch. */
+export interface StructureSpec {
+  readonly structure: Structure;
+  readonly rank: number;
+  readonly blocksIn: number;
+  readonly blocksOut: number;
+}
+
+/** Factors in the layout of docs/operators.md; S is present for BLAST alone. */
+export interface Factors extends StructureSpec {
+  readonly in: number;
+  readonly out: number;
+  /** low rank, BLAST: [rank, in]; Monarch: [blocksOut, rank, in] */
+  readonly V: Float32Array;
+  /** BLAST: [blocksOut, blocksIn, rank] */
+  readonly S?: Float32Array;
+  /** low rank, BLAST: [out, rank]; Monarch: [out, blocksIn, rank] */
+  readonly U: Float32Array;
+}
+
+export const METHODS = ['als', 'precgd'] as const;
+/** How BLAST is fitted. Low rank and Monarch always use truncated SVD. */
+export type Method = (typeof METHODS)[number];
+
+export interface FactorizeRequest {
+  readonly weight: DenseWeight;
+  readonly spec: StructureSpec;
+  /** C = E[x xᵀ], [in, in]; the error is measured in this metric. Identity when absent. */
+  readonly covariance?: Float32Array;
+  /** One positive weight per output row, [out]; 1 when absent. */
+  readonly outputScale?: Float32Array;
+  readonly method?: Method;
+  /** Sweeps of the iterative methods. */
+  readonly iterations?: number;
+  readonly seed?: number;
+  readonly signal?: AbortSignal;
+  /** Called with the share done, 0…1. */
+  readonly onProgress?: (fraction: number) => void;
+}
+
+export interface Factorization {
+  readonly factors: Factors;
+  /** ‖W − Ŵ‖_F / ‖W‖_F */
+  readonly relativeError: number;
+  /** The same in the metric of `covariance` and `outputScale`: sqrt(tr(E C Eᵀ) / tr(W C Wᵀ)); equals relativeError without them. */
+  readonly weightedError: number;
+}

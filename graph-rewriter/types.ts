@@ -1,0 +1,122 @@
+import type { Factorization, StructureSpec, DenseWeight } from './factorize/types.js';
+
+/** Why a layer stays as it is. The list is closed: docs/rewriting.md explains each code. */
+export type ReasonCode =
+  | 'weight-not-constant'
+  | 'weight-is-graph-input'
+  | 'weight-rank'
+  | 'weight-type'
+  | 'weight-not-finite'
+  | 'weight-on-the-left'
+  | 'weight-tied'
+  | 'gemm-scalars'
+  | 'gemm-transposed-input'
+  | 'inside-subgraph'
+  | 'operator-not-supported'
+  | 'too-small'
+  | 'excluded'
+  | 'rank-does-not-shrink'
+  | 'blocks-do-not-fit'
+  | 'kept-by-plan';
+
+export interface Reason {
+  readonly code: ReasonCode;
+  /** One sentence: what was found, and where something can be done about it, what. */
+  readonly message: string;
+}
+
+export type WeightLocation = 'initializer' | 'constant-node' | 'external-data';
+export type FloatType = 'float32' | 'float16' | 'bfloat16' | 'float64';
+export type FactorType = 'float32' | 'float16' | 'bfloat16';
+
+/** One MatMul or Gemm as `inspect` lists it. */
+export interface LayerInfo {
+  /** Unique within the model and stable for one file: the node's name, made unique by its position where names are missing or repeated. */
+  readonly id: string;
+  /** The node's name as written; '' when the exporter gave none. */
+  readonly node: string;
+  readonly op: string;
+  /** Name of the tensor that the node multiplies by. */
+  readonly weight: string;
+  /** [in, out] of the product; null where the weight is not a constant matrix. */
+  readonly shape: { readonly in: number; readonly out: number } | null;
+  readonly dtype: string;
+  readonly location: WeightLocation | null;
+  /** Bytes of the weight as stored; 0 where it is not constant. */
+  readonly bytes: number;
+  /** Layers with the same key hold the same weight, used the same way: factorized once. */
+  readonly weightKey: string | null;
+  /** Name of the tensor that enters the layer: what calibration observes. */
+  readonly input: string;
+  /** Absent where the layer can be rewritten. */
+  readonly reason?: Reason;
+}
+
+export interface ModelInfo {
+  readonly path: string;
+  readonly irVersion: number;
+  readonly opset: number;
+  readonly producer: string;
+  /** Bytes of the file and of its external data. */
+  readonly bytes: number;
+  readonly layers: readonly LayerInfo[];
+}
+
+/** The decision for one layer: a structure, or dense with the reason. */
+export type LayerPlan =
+  | { readonly id: string; readonly spec: StructureSpec; readonly factorType: FactorType }
+  | { readonly id: string; readonly keep: Reason };
+
+/** Written as JSON by `--plan-out`, edited by hand if wished, applied by `--plan`. */
+export interface RewritePlan {
+  readonly version: 1;
+  /** SHA-256 of the model file that it was made for. */
+  readonly source: string;
+  readonly layers: readonly LayerPlan[];
+}
+
+export interface PlanOptions {
+  readonly structure?: StructureSpec['structure'];
+  /** Bytes kept of each rewritten weight, 0…1. Give this or `rank`. */
+  readonly keep?: number;
+  readonly rank?: number;
+  /** One count for both sides, or [blocksIn, blocksOut]. */
+  readonly blocks?: number | readonly [number, number];
+  /** Globs on node and weight names. */
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+  /** Weights with fewer elements stay dense. */
+  readonly minSize?: number;
+  readonly factorType?: FactorType;
+}
+
+/** Supplied by the caller of `applyPlan`; called once for each distinct weight. */
+export type FactorizeLayer = (
+  layer: LayerInfo,
+  weight: DenseWeight,
+  spec: StructureSpec,
+) => Promise<Factorization>;
+
+export interface LayerResult {
+  readonly layer: LayerInfo;
+  readonly plan: LayerPlan;
+  /** Absent where the layer stayed dense. */
+  readonly result?: {
+    readonly relativeError: number;
+    readonly weightedError: number;
+    readonly bytesBefore: number;
+    readonly bytesAfter: number;
+    /** Operator name that was written, e.g. BlastMatMulGelu. */
+    readonly op: string;
+    /** Names of the nodes that the new one replaces. */
+    readonly fused: readonly string[];
+  };
+}
+
+export interface RewriteReport {
+  readonly source: string;
+  readonly target: string;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  readonly layers: readonly LayerResult[];
+}
