@@ -1,3 +1,5 @@
+import type { Engine } from './engine.js';
+
 /** Shapes and letters follow docs/operators.md. All arrays are row-major float32. */
 
 export const STRUCTURES = ['blast', 'monarch', 'low-rank'] as const;
@@ -45,6 +47,8 @@ export interface FactorizeRequest {
   /** Sweeps of the iterative methods. */
   readonly iterations?: number;
   readonly seed?: number;
+  /** Runs the products; the CPU's where absent. */
+  readonly engine?: Engine;
   readonly signal?: AbortSignal;
   /** Called with the share done, 0…1. */
   readonly onProgress?: (fraction: number) => void;
