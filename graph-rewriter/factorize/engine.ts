@@ -34,7 +34,8 @@ export function createEngine(options: EngineOptions = {}): Engine {
   const sessions = new Map<Transpose, Promise<Product>>();
   return {
     async multiply(a, b, transpose = 'none') {
-      const inner = transpose === 'left' ? [a.rows, b.rows] : transpose === 'right' ? [a.cols, b.cols] : [a.cols, b.rows];
+      const inner =
+        transpose === 'left' ? [a.rows, b.rows] : transpose === 'right' ? [a.cols, b.cols] : [a.cols, b.rows];
       if (inner[0] !== inner[1] || (a.batch !== b.batch && a.batch !== 1 && b.batch !== 1))
         throw new RangeError(`product of ${describe(a)} and ${describe(b)}, transposed: ${transpose}`);
       let session = sessions.get(transpose);
@@ -72,7 +73,7 @@ async function createProduct(transpose: Transpose, options: EngineOptions): Prom
   const tensor = (m: Stack) => new ort.Tensor('float64', m.data, [m.batch, m.rows, m.cols]);
   return async (a, b) => {
     const { c } = await session.run({ a: tensor(a), b: tensor(b) });
-    return c!.data as Float64Array;
+    return c.data as Float64Array;
   };
 }
 

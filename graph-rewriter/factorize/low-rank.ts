@@ -16,8 +16,14 @@ export interface LowRank {
  *
  * Works on the smaller Gram matrix, in double: squaring costs no accuracy that single precision factors could keep.
  */
-export async function nearestLowRank(engine: Engine, a: RowSource, metric: Metric, rank: number): Promise<LowRank> {
-  const factors = a.rows <= a.cols ? await byRows(engine, a, metric, rank) : await byColumns(engine, a, metric, rank);
+export async function nearestLowRank(
+  engine: Engine,
+  a: RowSource,
+  metric: Metric,
+  rank: number,
+): Promise<LowRank> {
+  const factors =
+    a.rows <= a.cols ? await byRows(engine, a, metric, rank) : await byColumns(engine, a, metric, rank);
   balance(factors.left, factors.right, rank);
   return { left: factors.left.data, right: factors.right.data, rank };
 }
@@ -36,7 +42,10 @@ async function byRows(engine: Engine, a: RowSource, metric: Metric, rank: number
     for (const lower of chunks(a)) {
       const part = await engine.multiply(weighted, lower.values, 'right');
       for (let row = 0; row < part.rows; row++)
-        gram.set(part.data.subarray(row * part.cols, (row + 1) * part.cols), (upper.start + row) * n + lower.start);
+        gram.set(
+          part.data.subarray(row * part.cols, (row + 1) * part.cols),
+          (upper.start + row) * n + lower.start,
+        );
     }
   }
   const { vectors } = leadingEigenpairs(gram, n, rank);
@@ -60,11 +69,11 @@ async function byColumns(engine: Engine, a: RowSource, metric: Metric, rank: num
   const l = metric.isIdentity ? undefined : metric.factor();
   const gram = l ? await engine.multiply(l, await engine.multiply(b, l), 'left') : b;
   const { values, vectors } = leadingEigenpairs(gram.data.slice(), n, rank);
-  const floor = values[0]! * n * Number.EPSILON;
+  const floor = values[0] * n * Number.EPSILON;
   for (let k = 0; k < rank; k++) {
     // Directions at rounding level carry nothing; their inverse root would blow noise up.
-    const scale = values[k]! > floor ? 1 / Math.sqrt(values[k]!) : 0;
-    for (let c = 0; c < n; c++) vectors[k * n + c]! *= scale;
+    const scale = values[k] > floor ? 1 / Math.sqrt(values[k]) : 0;
+    for (let c = 0; c < n; c++) vectors[k * n + c] *= scale;
   }
   const q = stack(vectors, 1, rank, n);
   const t = l ? await engine.multiply(q, l, 'right') : q;
@@ -77,16 +86,16 @@ async function byColumns(engine: Engine, a: RowSource, metric: Metric, rank: num
 /** Gives column k of left and row k of right the same Euclidean norm: the even split of scales. */
 function balance(left: Stack, right: Stack, rank: number): void {
   const columns = new Float64Array(rank);
-  for (let at = 0; at < left.data.length; at++) columns[at % rank]! += left.data[at]! ** 2;
+  for (let at = 0; at < left.data.length; at++) columns[at % rank] += left.data[at] ** 2;
   const factor = new Float64Array(rank);
   for (let k = 0; k < rank; k++) {
     let row = 0;
-    for (let c = 0; c < right.cols; c++) row += right.data[k * right.cols + c]! ** 2;
-    factor[k] = row > 0 && columns[k]! > 0 ? (row / columns[k]!) ** 0.25 : 0;
-    const inverse = factor[k]! > 0 ? 1 / factor[k]! : 0;
-    for (let c = 0; c < right.cols; c++) right.data[k * right.cols + c]! *= inverse;
+    for (let c = 0; c < right.cols; c++) row += right.data[k * right.cols + c] ** 2;
+    factor[k] = row > 0 && columns[k] > 0 ? (row / columns[k]) ** 0.25 : 0;
+    const inverse = factor[k] > 0 ? 1 / factor[k] : 0;
+    for (let c = 0; c < right.cols; c++) right.data[k * right.cols + c] *= inverse;
   }
-  for (let at = 0; at < left.data.length; at++) left.data[at]! *= factor[at % rank]!;
+  for (let at = 0; at < left.data.length; at++) left.data[at] *= factor[at % rank];
 }
 
 function transpose(data: Float64Array, rows: number, cols: number): Float64Array {
@@ -96,5 +105,5 @@ function transpose(data: Float64Array, rows: number, cols: number): Float64Array
 }
 
 function add(sum: Float64Array, term: Float64Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i]! += term[i]!;
+  for (let i = 0; i < sum.length; i++) sum[i] += term[i];
 }

@@ -24,7 +24,9 @@ export async function measureErrors(
   const rows = partition(weight.out, factors.blocksOut);
   for (let i = 0; i < factors.blocksOut; i++) {
     const [top, bottom] = range(rows, i);
-    for (const { start, end, values } of chunks(submatrix(weight.data, weight.in, [top, bottom], [0, weight.in]))) {
+    for (const { start, end, values } of chunks(
+      submatrix(weight.data, weight.in, [top, bottom], [0, weight.in]),
+    )) {
       const fitted = await reconstructRows(engine, factors, i, top + start, top + end);
       const error = stack(subtract(values.data, fitted.data), 1, values.rows, values.cols);
       const scale = outputScale?.subarray(top + start, top + end);
@@ -45,8 +47,8 @@ export function energy(a: Stack, b: Stack, scale?: Float32Array): number {
   let sum = 0;
   for (let o = 0; o < a.rows; o++) {
     let row = 0;
-    for (let at = o * a.cols; at < (o + 1) * a.cols; at++) row += a.data[at]! * b.data[at]!;
-    sum += scale ? row * scale[o]! ** 2 : row;
+    for (let at = o * a.cols; at < (o + 1) * a.cols; at++) row += a.data[at] * b.data[at];
+    sum += scale ? row * scale[o] ** 2 : row;
   }
   return sum;
 }
@@ -58,6 +60,6 @@ function ratio(error: number, whole: number): number {
 
 function subtract(a: Float64Array, b: Float64Array): Float64Array {
   const result = new Float64Array(a.length);
-  for (let i = 0; i < a.length; i++) result[i] = a[i]! - b[i]!;
+  for (let i = 0; i < a.length; i++) result[i] = a[i] - b[i];
   return result;
 }

@@ -53,7 +53,7 @@ export class Metric {
     for (let row = top; row < bottom; row++) {
       const at = (row - top) * cols;
       if (covariance) values.set(covariance.subarray(row * size + left, row * size + right), at);
-      if (row >= left && row < right) values[at + row - left]! += covariance ? ridge : 1;
+      if (row >= left && row < right) values[at + row - left] += covariance ? ridge : 1;
     }
     return values;
   }
@@ -105,20 +105,23 @@ function checkCovariance(size: number, covariance: Float32Array): number {
   let trace = 0;
   let peak = 0;
   for (let i = 0; i < size; i++) {
-    trace += covariance[i * size + i]!;
-    peak = Math.max(peak, Math.abs(covariance[i * size + i]!));
+    trace += covariance[i * size + i];
+    peak = Math.max(peak, Math.abs(covariance[i * size + i]));
   }
   for (let i = 0; i < size; i++) {
     for (let j = 0; j <= i; j++) {
-      const lower = covariance[i * size + j]!;
-      const upper = covariance[j * size + i]!;
+      const lower = covariance[i * size + j];
+      const upper = covariance[j * size + i];
       if (!Number.isFinite(lower) || !Number.isFinite(upper))
-        throw invalid(`holds ${Number.isFinite(lower) ? upper : lower} near (${i}, ${j}); expected finite numbers`);
+        throw invalid(
+          `holds ${Number.isFinite(lower) ? upper : lower} near (${i}, ${j}); expected finite numbers`,
+        );
       if (Math.abs(lower - upper) > 1e-4 * peak)
         throw invalid(`is not symmetric: (${i}, ${j}) is ${lower}, (${j}, ${i}) is ${upper}`);
     }
   }
-  if (!(trace > 0)) throw invalid(`has trace ${trace}; expected a positive one: did the layer see only zeros?`);
+  if (!(trace > 0))
+    throw invalid(`has trace ${trace}; expected a positive one: did the layer see only zeros?`);
   return trace / size;
 }
 

@@ -33,7 +33,7 @@ export async function fitMonarch(job: Job): Promise<Factors> {
     for (let j = 0; j < spec.blocksIn; j++) {
       checkpoint(job, (i * spec.blocksIn + j) / (spec.blocksOut * spec.blocksIn));
       const block = submatrix(weight.data, weight.in, range(rows, i), range(columns, j), job.outputScale);
-      blocks.push(await nearestLowRank(job.engine, block, metrics[j]!, spec.rank));
+      blocks.push(await nearestLowRank(job.engine, block, metrics[j], spec.rank));
     }
     if (sweeps > 0) await refineRow(job, i, blocks, metrics, sweeps);
     blocks.forEach((block, j) => store(factors, i, j, block));
@@ -43,19 +43,28 @@ export async function fitMonarch(job: Job): Promise<Factors> {
 }
 
 /** Block coordinate descent over the blocks of row i; each step is an exact minimiser, so the error never rises. */
-async function refineRow(job: Job, i: number, blocks: LowRank[], metrics: Metric[], sweeps: number): Promise<void> {
+async function refineRow(
+  job: Job,
+  i: number,
+  blocks: LowRank[],
+  metrics: Metric[],
+  sweeps: number,
+): Promise<void> {
   const { engine, weight, spec, metric } = job;
   const columns = partition(weight.in, spec.blocksIn);
   const [top, bottom] = range(partition(weight.out, spec.blocksOut), i);
   const height = bottom - top;
-  const error = submatrix(weight.data, weight.in, [top, bottom], [0, weight.in], job.outputScale).read(0, height);
+  const error = submatrix(weight.data, weight.in, [top, bottom], [0, weight.in], job.outputScale).read(
+    0,
+    height,
+  );
   const change = async (j: number, sign: 1 | -1) => {
     const [left, right] = range(columns, j);
-    const { left: u, right: v, rank } = blocks[j]!;
+    const { left: u, right: v, rank } = blocks[j];
     const block = await engine.multiply(stack(u, 1, height, rank), stack(v, 1, rank, right - left));
     for (let o = 0; o < height; o++)
       for (let c = left; c < right; c++)
-        error.data[o * weight.in + c]! += sign * block.data[o * (right - left) + c - left]!;
+        error.data[o * weight.in + c] += sign * block.data[o * (right - left) + c - left];
   };
   for (let j = 0; j < spec.blocksIn; j++) await change(j, -1);
   for (let sweep = 0; sweep < sweeps; sweep++) {
@@ -66,9 +75,9 @@ async function refineRow(job: Job, i: number, blocks: LowRank[], metrics: Metric
       // With Ŵ_ij taken out of the error, the target is (E·C)_j·C_jj⁻¹ alone.
       const column = stack(metric.block(0, weight.in, left, right), 1, weight.in, right - left);
       const weighted = await engine.multiply(error, column);
-      const target = await engine.multiply(weighted, await metrics[j]!.inverse(engine));
+      const target = await engine.multiply(weighted, await metrics[j].inverse(engine));
       const source = submatrix(target.data, right - left, [0, height], [0, right - left]);
-      blocks[j] = await nearestLowRank(engine, source, metrics[j]!, spec.rank);
+      blocks[j] = await nearestLowRank(engine, source, metrics[j], spec.rank);
       await change(j, -1);
     }
   }

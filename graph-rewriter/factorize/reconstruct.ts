@@ -33,14 +33,20 @@ function blastRows(engine: Engine, f: Factors, i: number, start: number, end: nu
   for (let j = 0; f.S && j < f.blocksIn; j++) {
     const s = f.S.subarray((i * f.blocksIn + j) * rank, (i * f.blocksIn + j + 1) * rank);
     const [left, right] = range(columns, j);
-    for (let k = 0; k < rank; k++) for (let c = left; c < right; c++) t[k * f.in + c]! *= s[k]!;
+    for (let k = 0; k < rank; k++) for (let c = left; c < right; c++) t[k * f.in + c] *= s[k];
   }
   const u = Float64Array.from(f.U.subarray(start * rank, end * rank));
   return engine.multiply(stack(u, 1, end - start, rank), stack(t, 1, rank, f.in));
 }
 
 /** [U_i1·V_i1 … U_ib·V_ib] */
-async function monarchRows(engine: Engine, f: Factors, i: number, start: number, end: number): Promise<Stack> {
+async function monarchRows(
+  engine: Engine,
+  f: Factors,
+  i: number,
+  start: number,
+  end: number,
+): Promise<Stack> {
   const { rank } = f;
   const rows = end - start;
   const result = new Float64Array(rows * f.in);

@@ -1,6 +1,14 @@
 import { BlockrankError } from '../errors.js';
 import { factorSize, blocksFit, largestRank } from './size.js';
-import { METHODS, STRUCTURES, type DenseWeight, type FactorizeRequest, type StructureSpec } from './types.js';
+import {
+  METHODS,
+  PRECONDITIONERS,
+  STRUCTURES,
+  type DenseWeight,
+  type FactorizeRequest,
+  type Factors,
+  type StructureSpec,
+} from './types.js';
 
 /** Throws INVALID_ARGUMENT for a request that makes no sense, FACTORIZATION for one that cannot be met. */
 export function checkRequest(request: FactorizeRequest): void {
@@ -9,6 +17,14 @@ export function checkRequest(request: FactorizeRequest): void {
   checkScale(request.weight.out, request.outputScale);
   if (request.method !== undefined && !METHODS.includes(request.method))
     throw argument(`method is '${String(request.method)}'; expected one of ${METHODS.join(', ')}`);
+  if (request.preconditioner !== undefined && !PRECONDITIONERS.includes(request.preconditioner))
+    throw argument(
+      `preconditioner is '${String(request.preconditioner)}'; expected one of ${PRECONDITIONERS.join(', ')}`,
+    );
+  const relaxation = request.relaxation?.find((value) => !(value > 0 && value < 2));
+  if (relaxation !== undefined)
+    throw argument(`relaxation holds ${relaxation}; expected numbers between 0 and 2`);
+  if (request.initial) checkInitial(request.weight, request.spec, request.initial);
   if (request.iterations !== undefined) checkCount('iterations', request.iterations, 0);
 }
 
@@ -50,6 +66,16 @@ function checkSpec(weight: DenseWeight, spec: StructureSpec): void {
     `rank ${spec.rank} of ${spec.structure} would not shrink a ${shape} weight ` +
       `(${factorSize(weight, spec)} numbers in place of ${weight.in * weight.out}); ${advice}`,
   );
+}
+
+function checkInitial(weight: DenseWeight, spec: StructureSpec, initial: Factors): void {
+  const keys = ['structure', 'rank', 'blocksIn', 'blocksOut'] as const;
+  const wrong = keys.find((key) => initial[key] !== spec[key]);
+  if (wrong) throw argument(`initial has ${wrong} ${initial[wrong]}; expected the spec's, ${spec[wrong]}`);
+  if (initial.in !== weight.in || initial.out !== weight.out)
+    throw argument(
+      `initial is of a ${initial.out}×${initial.in} weight; expected ${weight.out}×${weight.in}`,
+    );
 }
 
 function checkScale(out: number, scale?: Float32Array): void {

@@ -37,7 +37,7 @@ export function submatrix(
         const from = (top + o) * stride;
         const row = values.subarray((o - start) * cols, (o - start + 1) * cols);
         row.set(data.subarray(from + left, from + right));
-        if (scale) for (let c = 0; c < cols; c++) row[c]! *= scale[top + o]!;
+        if (scale) for (let c = 0; c < cols; c++) row[c] *= scale[top + o];
       }
       return stack(values, 1, end - start, cols);
     },

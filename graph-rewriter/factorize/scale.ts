@@ -2,5 +2,5 @@
 export function unscaleRows(u: Float32Array, scale?: Float32Array): void {
   if (!scale) return;
   const width = u.length / scale.length;
-  for (let at = 0; at < u.length; at++) u[at]! /= scale[Math.floor(at / width)]!;
+  for (let at = 0; at < u.length; at++) u[at] /= scale[Math.floor(at / width)];
 }

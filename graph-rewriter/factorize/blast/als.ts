@@ -6,6 +6,7 @@ import type { Factors } from '../types.js';
 import { blockCoupling, columnCoupling, couplingGradient, rowCoupling } from './coupling.js';
 import { blastProblem, type BlastProblem } from './problem.js';
 import { cloneState, fromFactors, toFactors, type BlastState } from './state.js';
+import { addScaled, objective, rowGrams, rowSums, scaledSum, type RowSums } from './sums.js';
 
 export const SWEEPS = 40;
 /** Over-relaxation falls linearly from the first to the last sweep; every step descends for 0 < ω < 2. */
@@ -22,40 +23,21 @@ export async function fitBlastAls(job: Job, start: Factors): Promise<Factors> {
   const problem = await blastProblem(job);
   const state = fromFactors(problem, start, job.outputScale);
   const sweeps = job.iterations ?? SWEEPS;
+  const [first, last] = job.relaxation ?? RELAXATION;
   let grams = await rowGrams(job.engine, problem, state);
   let best = { error: Infinity, state };
   for (let sweep = 0; sweep < sweeps; sweep++) {
     checkpoint(job, sweep / sweeps);
-    const omega = RELAXATION[0] + (RELAXATION[1] - RELAXATION[0]) * (sweeps > 1 ? sweep / (sweeps - 1) : 1);
+    const omega = first + (last - first) * (sweeps > 1 ? sweep / (sweeps - 1) : 1);
     const sums = rowSums(problem);
-    for (let j = 0; j < problem.columns.count; j++) await updateColumn(job.engine, problem, state, grams, j, omega, sums);
+    for (let j = 0; j < problem.columns.count; j++)
+      await updateColumn(job.engine, problem, state, grams, j, omega, sums);
     await updateRows(job.engine, problem, state, sums, omega);
     grams = await rowGrams(job.engine, problem, state);
     const error = objective(problem, state, sums, grams);
     if (error < best.error) best = { error, state: cloneState(state) };
   }
   return toFactors(job.spec, problem, best.state, job.outputScale);
-}
-
-/** What the update of U needs of all columns, gathered while they are at hand. */
-interface RowSums {
-  /** A·C·T_iᵀ, [blocksOut, q, r] */
-  readonly target: Float64Array;
-  /** T_i·C·T_iᵀ, [blocksOut, r, r] */
-  readonly coupling: Float64Array;
-}
-
-export function rowSums({ rows, rank }: BlastProblem): RowSums {
-  return {
-    target: new Float64Array(rows.count * rows.block * rank),
-    coupling: new Float64Array(rows.count * rank * rank),
-  };
-}
-
-/** G_i = U_iᵀ·U_i, [blocksOut, r, r] */
-export async function rowGrams(engine: Engine, { rows, rank }: BlastProblem, { u }: BlastState): Promise<Float64Array> {
-  const blocks = stack(u, rows.count, rows.block, rank);
-  return (await engine.multiply(blocks, blocks, 'left')).data;
 }
 
 /** V_j, then s_ij for all i; then column j's share of the sums for U. */
@@ -77,26 +59,31 @@ async function updateColumn(
   const vj = stack(v, 1, rank, p);
   const vAll = covariance ? stack(state.v, columns.count, rank, p) : vj;
 
-  const projected = await engine.multiply(stack(state.u, rows.count, rows.block, rank), problem.target[j]!, 'left');
-  const weighted = covariance ? (await engine.multiply(vAll, covariance[j]!)).data : v.slice();
+  const projected = await engine.multiply(
+    stack(state.u, rows.count, rows.block, rank),
+    problem.target[j],
+    'left',
+  );
+  const weighted = covariance ? (await engine.multiply(vAll, covariance[j])).data : v.slice();
   const coupling = rowCoupling(problem, state.s, grams, j, reach);
   const pull = await engine.multiply(
     stack(coupling, 1, rank, reach.length * rank),
     stack(weighted, 1, reach.length * rank, p),
   );
-  const gradient = columnGradient(problem, state.s, projected, pull, j);
+  const gradient = stack(scaledSum(problem, state.s, projected, j), 1, rank, p);
+  for (let at = 0; at < v.length; at++) gradient.data[at] -= pull.data[at];
   const l = regularisedCholesky(ownBlock(coupling, rank, reach.length, own), rank);
   let step = await applyInverse(engine, l, rank, gradient);
-  if (problem.inverse) step = await engine.multiply(step, problem.inverse[j]!);
-  for (let at = 0; at < v.length; at++) v[at]! += omega * step.data[at]!;
+  if (problem.inverse) step = await engine.multiply(step, problem.inverse[j]);
+  for (let at = 0; at < v.length; at++) v[at] += omega * step.data[at];
 
-  const fresh = covariance ? await engine.multiply(vj, ownCovariance(covariance[j]!, j)) : vj;
+  const fresh = covariance ? await engine.multiply(vj, ownCovariance(covariance[j], j)) : vj;
   weighted.set(fresh.data, own * rank * p);
   const products = await engine.multiply(vj, stack(weighted, 1, reach.length * rank, p), 'right');
   updateScales(problem, state, grams, projected, products.data, j, reach, omega);
 
   columnCoupling(problem, state.s, products.data, j, reach, sums.coupling);
-  const seen = await engine.multiply(problem.target[j]!, vj, 'right');
+  const seen = await engine.multiply(problem.target[j], vj, 'right');
   addScaled(problem, state.s, seen.data, j, sums.target);
 }
 
@@ -118,7 +105,7 @@ function updateScales(
     const l = regularisedCholesky(blockCoupling(grams, products, i, own, rank, reach.length), rank);
     solveCholesky(l, rank, h);
     const at = (i * columns.count + j) * rank;
-    for (let k = 0; k < rank; k++) state.s[at + k]! += omega * h[k]!;
+    for (let k = 0; k < rank; k++) state.s[at + k] += omega * h[k];
   }
 }
 
@@ -133,7 +120,7 @@ async function updateRows(
   const u = stack(state.u, rows.count, rows.block, rank);
   const fitted = await engine.multiply(u, stack(sums.coupling, rows.count, rank, rank));
   const gradient = new Float64Array(state.u.length);
-  for (let at = 0; at < gradient.length; at++) gradient[at] = sums.target[at]! - fitted.data[at]!;
+  for (let at = 0; at < gradient.length; at++) gradient[at] = sums.target[at] - fitted.data[at];
   const inverses = new Float64Array(rows.count * rank * rank);
   for (let i = 0; i < rows.count; i++) {
     const block = sums.coupling.subarray(i * rank * rank, (i + 1) * rank * rank);
@@ -142,45 +129,12 @@ async function updateRows(
   const inverse = stack(inverses, rows.count, rank, rank);
   const half = await engine.multiply(stack(gradient, rows.count, rows.block, rank), inverse, 'right');
   const step = await engine.multiply(half, inverse);
-  for (let at = 0; at < state.u.length; at++) state.u[at]! += omega * step.data[at]!;
-}
-
-/** tr(E·C·Eᵀ) = tr(A·C·Aᵀ) − 2 Σ ⟨U_i, A_i·C·T_iᵀ⟩ + Σ ⟨G_i, K_i⟩ */
-export function objective(problem: BlastProblem, { u }: BlastState, sums: RowSums, grams: Float64Array): number {
-  let cross = 0;
-  for (let at = 0; at < u.length; at++) cross += u[at]! * sums.target[at]!;
-  let square = 0;
-  for (let at = 0; at < grams.length; at++) square += grams[at]! * sums.coupling[at]!;
-  return problem.energy - 2 * cross + square;
+  for (let at = 0; at < state.u.length; at++) state.u[at] += omega * step.data[at];
 }
 
 async function applyInverse(engine: Engine, l: Float64Array, n: number, right: Stack): Promise<Stack> {
   const inverse = stack(invertLower(l, n), 1, n, n);
   return engine.multiply(inverse, await engine.multiply(inverse, right), 'left');
-}
-
-/** Σ_i s_ij ∘ (U_iᵀ·(A·C)_ij) − Σ_k M_jk·V_kᵀ·C_kj, [1, r, p] */
-function columnGradient(problem: BlastProblem, s: Float64Array, projected: Stack, pull: Stack, j: number): Stack {
-  const { rows, columns, rank } = problem;
-  const p = columns.block;
-  const gradient = new Float64Array(rank * p);
-  for (let at = 0; at < gradient.length; at++) gradient[at] = -pull.data[at]!;
-  for (let i = 0; i < rows.count; i++) {
-    for (let k = 0; k < rank; k++) {
-      const factor = s[(i * columns.count + j) * rank + k]!;
-      const from = (i * rank + k) * p;
-      for (let c = 0; c < p; c++) gradient[k * p + c]! += factor * projected.data[from + c]!;
-    }
-  }
-  return stack(gradient, 1, rank, p);
-}
-
-function addScaled({ rows, columns, rank }: BlastProblem, s: Float64Array, seen: Float64Array, j: number, sum: Float64Array) {
-  for (let i = 0; i < rows.count; i++) {
-    const scales = s.subarray((i * columns.count + j) * rank, (i * columns.count + j + 1) * rank);
-    for (let o = i * rows.block; o < (i + 1) * rows.block; o++)
-      for (let k = 0; k < rank; k++) sum[o * rank + k]! += scales[k]! * seen[o * rank + k]!;
-  }
 }
 
 function ownBlock(coupling: Float64Array, rank: number, reach: number, own: number): Float64Array {

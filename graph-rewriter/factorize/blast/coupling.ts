@@ -19,12 +19,12 @@ export function rowCoupling(
   for (let i = 0; i < rows.count; i++) {
     const sj = (i * columns.count + j) * rank;
     for (let a = 0; a < rank; a++) {
-      const factor = s[sj + a]!;
+      const factor = s[sj + a];
       const gram = (i * rank + a) * rank;
       for (let n = 0; n < reach.length; n++) {
-        const sk = (i * columns.count + reach[n]!) * rank;
+        const sk = (i * columns.count + reach[n]) * rank;
         const to = (a * reach.length + n) * rank;
-        for (let c = 0; c < rank; c++) sum[to + c]! += factor * s[sk + c]! * grams[gram + c]!;
+        for (let c = 0; c < rank; c++) sum[to + c] += factor * s[sk + c] * grams[gram + c];
       }
     }
   }
@@ -44,7 +44,7 @@ export function blockCoupling(
   for (let a = 0; a < rank; a++) {
     const gram = (i * rank + a) * rank;
     const from = (a * reach + own) * rank;
-    for (let c = 0; c < rank; c++) h[a * rank + c] = grams[gram + c]! * products[from + c]!;
+    for (let c = 0; c < rank; c++) h[a * rank + c] = grams[gram + c] * products[from + c];
   }
   return h;
 }
@@ -66,12 +66,12 @@ export function couplingGradient(
     let sum = 0;
     const from = (i * rank + a) * p;
     const to = (j * rank + a) * p;
-    for (let c = 0; c < p; c++) sum += projected[from + c]! * v[to + c]!;
+    for (let c = 0; c < p; c++) sum += projected[from + c] * v[to + c];
     const gram = (i * rank + a) * rank;
     for (let n = 0; n < reach.length; n++) {
-      const sk = (i * columns.count + reach[n]!) * rank;
+      const sk = (i * columns.count + reach[n]) * rank;
       const product = (a * reach.length + n) * rank;
-      for (let c = 0; c < rank; c++) sum -= grams[gram + c]! * products[product + c]! * s[sk + c]!;
+      for (let c = 0; c < rank; c++) sum -= grams[gram + c] * products[product + c] * s[sk + c];
     }
     h[a] = sum;
   }
@@ -89,16 +89,16 @@ export function columnCoupling(
 ): void {
   for (let i = 0; i < rows.count; i++) {
     const sj = (i * columns.count + j) * rank;
-    for (let n = 0; n < reach.length && reach[n]! <= j; n++) {
-      const sk = (i * columns.count + reach[n]!) * rank;
+    for (let n = 0; n < reach.length && reach[n] <= j; n++) {
+      const sk = (i * columns.count + reach[n]) * rank;
       for (let a = 0; a < rank; a++) {
-        const factor = s[sj + a]!;
+        const factor = s[sj + a];
         const product = (a * reach.length + n) * rank;
         const row = (i * rank + a) * rank;
         for (let c = 0; c < rank; c++) {
-          const term = factor * s[sk + c]! * products[product + c]!;
-          sum[row + c]! += term;
-          if (reach[n] !== j) sum[(i * rank + c) * rank + a]! += term;
+          const term = factor * s[sk + c] * products[product + c];
+          sum[row + c] += term;
+          if (reach[n] !== j) sum[(i * rank + c) * rank + a] += term;
         }
       }
     }

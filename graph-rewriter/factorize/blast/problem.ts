@@ -22,7 +22,10 @@ export interface BlastProblem {
   readonly energy: number;
 }
 
-export async function blastProblem(job: Job): Promise<BlastProblem> {
+type ProblemInput = Pick<Job, 'engine' | 'weight' | 'spec' | 'metric' | 'outputScale'>;
+
+/** Absent `outputScale`: d = 1. */
+export async function blastProblem(job: ProblemInput): Promise<BlastProblem> {
   const { weight, spec, metric, engine } = job;
   const rows = partition(weight.out, spec.blocksOut);
   const columns = partition(weight.in, spec.blocksIn);
@@ -39,7 +42,7 @@ export async function blastProblem(job: Job): Promise<BlastProblem> {
   return { ...problem, covariance, inverse };
 }
 
-async function weightedBlocks(job: Job, rows: Partition, columns: Partition) {
+async function weightedBlocks(job: ProblemInput, rows: Partition, columns: Partition) {
   const { weight, metric, engine } = job;
   const { block: q } = rows;
   const { block: p } = columns;
@@ -62,13 +65,17 @@ async function weightedBlocks(job: Job, rows: Partition, columns: Partition) {
   return { blocks, energy: total };
 }
 
-function covarianceColumn({ metric }: Job, columns: Partition, j: number): Stack {
+function covarianceColumn({ metric }: ProblemInput, columns: Partition, j: number): Stack {
   const { block: p, count } = columns;
   const values = new Float64Array(count * p * p);
   for (let k = 0; k < count; k++) {
     const [top, bottom] = range(columns, k);
     const [left, right] = range(columns, j);
-    const part = pad(stack(metric.block(top, bottom, left, right), 1, bottom - top, right - left), p, k === j);
+    const part = pad(
+      stack(metric.block(top, bottom, left, right), 1, bottom - top, right - left),
+      p,
+      k === j,
+    );
     values.set(part.data, k * p * p);
   }
   return stack(values, count, p, p);

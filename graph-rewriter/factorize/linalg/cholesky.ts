@@ -15,7 +15,7 @@ export function cholesky(a: Float64Array, n: number): boolean {
     for (; j < i; j++) solveSingle(a, n, row0, row1, j);
     if (!pivot(a, row0, i)) return false;
     if (!tall) continue;
-    a[row1 + i] = (a[row1 + i]! - dot(a, row0, row1, i)) / a[row0 + i]!;
+    a[row1 + i] = (a[row1 + i] - dot(a, row0, row1, i)) / a[row0 + i];
     if (!pivot(a, row1, i + 1)) return false;
   }
   return true;
@@ -25,24 +25,24 @@ export function cholesky(a: Float64Array, n: number): boolean {
 function solvePair(a: Float64Array, n: number, row0: number, row1: number, j: number): void {
   const p0 = j * n;
   const p1 = p0 + n;
-  let s00 = a[row0 + j]!;
-  let s01 = a[row0 + j + 1]!;
-  let s10 = a[row1 + j]!;
-  let s11 = a[row1 + j + 1]!;
+  let s00 = a[row0 + j];
+  let s01 = a[row0 + j + 1];
+  let s10 = a[row1 + j];
+  let s11 = a[row1 + j + 1];
   for (let k = 0; k < j; k++) {
-    const x0 = a[row0 + k]!;
-    const x1 = a[row1 + k]!;
-    const y0 = a[p0 + k]!;
-    const y1 = a[p1 + k]!;
+    const x0 = a[row0 + k];
+    const x1 = a[row1 + k];
+    const y0 = a[p0 + k];
+    const y1 = a[p1 + k];
     s00 -= x0 * y0;
     s01 -= x0 * y1;
     s10 -= x1 * y0;
     s11 -= x1 * y1;
   }
-  const l00 = s00 / a[p0 + j]!;
-  const l10 = s10 / a[p0 + j]!;
-  const link = a[p1 + j]!;
-  const below = a[p1 + j + 1]!;
+  const l00 = s00 / a[p0 + j];
+  const l10 = s10 / a[p0 + j];
+  const link = a[p1 + j];
+  const below = a[p1 + j + 1];
   a[row0 + j] = l00;
   a[row1 + j] = l10;
   a[row0 + j + 1] = (s01 - l00 * link) / below;
@@ -51,35 +51,35 @@ function solvePair(a: Float64Array, n: number, row0: number, row1: number, j: nu
 
 function solveSingle(a: Float64Array, n: number, row0: number, row1: number, j: number): void {
   const p = j * n;
-  const l0 = (a[row0 + j]! - dot(a, row0, p, j)) / a[p + j]!;
-  const l1 = (a[row1 + j]! - dot(a, row1, p, j)) / a[p + j]!;
+  const l0 = (a[row0 + j] - dot(a, row0, p, j)) / a[p + j];
+  const l1 = (a[row1 + j] - dot(a, row1, p, j)) / a[p + j];
   a[row0 + j] = l0;
   a[row1 + j] = l1;
 }
 
 function pivot(a: Float64Array, row: number, i: number): boolean {
-  const square = a[row + i]! - dot(a, row, row, i);
+  const square = a[row + i] - dot(a, row, row, i);
   a[row + i] = Math.sqrt(square);
   return square > 0 && square < Infinity;
 }
 
 function dot(a: Float64Array, x: number, y: number, length: number): number {
   let sum = 0;
-  for (let k = 0; k < length; k++) sum += a[x + k]! * a[y + k]!;
+  for (let k = 0; k < length; k++) sum += a[x + k] * a[y + k];
   return sum;
 }
 
 /** x with L·Lᵀ·x = b, in place of b. */
 export function solveCholesky(l: Float64Array, n: number, b: Float64Array): void {
   for (let i = 0; i < n; i++) {
-    let sum = b[i]!;
-    for (let k = 0; k < i; k++) sum -= l[i * n + k]! * b[k]!;
-    b[i] = sum / l[i * n + i]!;
+    let sum = b[i];
+    for (let k = 0; k < i; k++) sum -= l[i * n + k] * b[k];
+    b[i] = sum / l[i * n + i];
   }
   for (let i = n - 1; i >= 0; i--) {
-    const x = b[i]! / l[i * n + i]!;
+    const x = b[i] / l[i * n + i];
     b[i] = x;
-    for (let k = 0; k < i; k++) b[k]! -= l[i * n + k]! * x;
+    for (let k = 0; k < i; k++) b[k] -= l[i * n + k] * x;
   }
 }
 
@@ -91,18 +91,18 @@ export function invertLower(l: Float64Array, n: number): Float64Array {
     const row = i * n;
     let k = 0;
     for (; k + 1 < i; k += 2) {
-      const f0 = l[row + k]!;
-      const f1 = l[row + k + 1]!;
+      const f0 = l[row + k];
+      const f1 = l[row + k + 1];
       const r0 = k * n;
       const r1 = r0 + n;
-      for (let c = 0; c <= k + 1; c++) inverse[row + c]! -= f0 * inverse[r0 + c]! + f1 * inverse[r1 + c]!;
+      for (let c = 0; c <= k + 1; c++) inverse[row + c] -= f0 * inverse[r0 + c] + f1 * inverse[r1 + c];
     }
     for (; k < i; k++) {
-      const f = l[row + k]!;
-      for (let c = 0; c <= k; c++) inverse[row + c]! -= f * inverse[k * n + c]!;
+      const f = l[row + k];
+      for (let c = 0; c <= k; c++) inverse[row + c] -= f * inverse[k * n + c];
     }
-    const scale = 1 / l[row + i]!;
-    for (let c = 0; c < i; c++) inverse[row + c]! *= scale;
+    const scale = 1 / l[row + i];
+    for (let c = 0; c < i; c++) inverse[row + c] *= scale;
     inverse[row + i] = scale;
   }
   return inverse;

@@ -9,12 +9,14 @@ const RIDGES = [1e-10, 1e-6, 1e-3];
  */
 export function regularisedCholesky(a: Float64Array, n: number): Float64Array {
   let peak = 0;
-  for (let i = 0; i < n; i++) peak = Math.max(peak, a[i * n + i]!);
+  for (let i = 0; i < n; i++) peak = Math.max(peak, a[i * n + i]);
   for (const ridge of RIDGES) {
     const l = a.slice();
     // Columns that have died out keep an all-zero row; they get a pivot of their own.
-    for (let i = 0; i < n; i++) l[i * n + i] = a[i * n + i]! * (1 + ridge) + (peak * 1e-14 || 1);
+    for (let i = 0; i < n; i++) l[i * n + i] = a[i * n + i] * (1 + ridge) + (peak * 1e-14 || 1);
     if (cholesky(l, n)) return l;
   }
-  throw new Error(`a Gram matrix of size ${n} has no Cholesky factor even with ${RIDGES.at(-1)} of its diagonal added`);
+  throw new Error(
+    `a Gram matrix of size ${n} has no Cholesky factor even with ${RIDGES.at(-1)} of its diagonal added`,
+  );
 }
