@@ -65,7 +65,8 @@ async function runAll(
         const [rows, size] = results[rowsOutput(index)].data as BigInt64Array;
         tap.add(gram, Number(rows), Number(size), batch);
       });
-      request.onProgress?.(++batch);
+      batch++;
+      request.onProgress?.(batch);
     }
     stopIfAborted(request.signal);
   } finally {
