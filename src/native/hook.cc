@@ -21,7 +21,6 @@ struct Hook {
   std::shared_ptr<const Libraries> libraries = std::make_shared<Libraries>();
 };
 
-constexpr size_t kMaxRuntimes = 8;
 // Not destroyed at exit either, when other threads may still create sessions.
 auto& g_hooks = *new std::array<Hook, kMaxRuntimes>;
 size_t g_hook_count = 0;
@@ -32,8 +31,9 @@ std::mutex g_registration_mutex;  // one registration at a time; held while fore
 OrtStatus* RegisterWith(ApiTable* table, OrtSessionOptions* options, const std::string& library) {
   OrtStatus* status = RegisterCustomOpsLibrary::In(table)(options, library.c_str());
   if (!status) return nullptr;
-  const std::string message = "blockrank: the registered custom-op library " + library +
-                              " no longer loads: " + TakeMessage(table, status);
+  const std::string message =
+      "blockrank: the custom-op library " + library +
+      ", which is registered, failed to add its operators: " + TakeMessage(table, status);
   return CreateStatus::In(table)(kOrtFail, message.c_str());
 }
 
@@ -83,7 +83,7 @@ std::optional<Problem> PutInTable(const Runtime& runtime, CreateSessionOptionsFn
   const auto failure =
       WritePointer(runtime.table + CreateSessionOptions::kPosition, reinterpret_cast<void*>(fn));
   if (!failure) return std::nullopt;
-  return Problem{kHookFailed, "the API table of " + runtime.path + " could not be changed: " + *failure};
+  return NotPatchable(runtime, *failure);
 }
 
 // The functions below expect g_state_mutex to be held.
@@ -100,9 +100,6 @@ Hook* FindOrAddHook(const Runtime& runtime) {
   if (g_hook_count == kMaxRuntimes) return nullptr;
   Hook& hook = g_hooks[g_hook_count++];
   hook.runtime = runtime;
-  // Neither our functions nor the patched table may go away when the worker thread that loaded them ends.
-  PinImage(reinterpret_cast<const void*>(&CreateHookedOptions));
-  PinImage(runtime.table);
   return &hook;
 }
 
@@ -157,6 +154,10 @@ std::optional<Problem> RegisterLibrary(const std::string& runtime_path, const st
   auto inspected = InspectRuntime(*image);
   if (Problem* problem = std::get_if<Problem>(&inspected)) return std::move(*problem);
   const Runtime& runtime = std::get<Runtime>(inspected);
+  // Neither our functions nor a table that we change may go away when the worker thread that loaded them
+  // ends.
+  PinImage(reinterpret_cast<const void*>(&CreateHookedOptions));
+  PinImage(runtime.table);
 
   Libraries libraries;
   CreateSessionOptionsFn plain = InTable(runtime.table);
@@ -174,8 +175,7 @@ std::optional<Problem> RegisterLibrary(const std::string& runtime_path, const st
 
   std::lock_guard lock(g_state_mutex);
   Hook* hook = FindOrAddHook(runtime);
-  if (!hook)
-    return Problem{kHookFailed, "more than " + std::to_string(kMaxRuntimes) + " ONNX Runtimes are loaded"};
+  if (!hook) return TooManyRuntimes();
   if (auto problem = Install(*hook)) return problem;
   hook->libraries = std::make_shared<const Libraries>(std::move(libraries));
   return std::nullopt;

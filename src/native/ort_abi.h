@@ -15,6 +15,15 @@ struct OrtSessionOptions;
 // The table as ONNX Runtime hands it out: entry i is a function pointer.
 using ApiTable = void* const;
 
+struct OrtCustomOpDomain;
+
+// The first fields of OrtCustomOp.
+struct OrtCustomOp {
+  uint32_t version;  // of the API that the operator was built for
+  void* CreateKernel;
+  const char* (*GetName)(const OrtCustomOp*);
+};
+
 struct OrtApiBase {
   ApiTable* (*GetApi)(uint32_t version);  // null when the runtime is older than `version`
   const char* (*GetVersionString)();
@@ -32,6 +41,7 @@ constexpr int kOrtLogWarning = 2;
 template <size_t Position, typename Fn>
 struct ApiSlot {
   static constexpr size_t kPosition = Position;
+  using Function = Fn;
   static Fn In(ApiTable* table) { return reinterpret_cast<Fn>(table[Position]); }
 };
 
@@ -42,6 +52,7 @@ using CreateSessionFromArray = ApiSlot<8, OrtStatus* (*)(const OrtEnv*, const vo
                                                          const OrtSessionOptions*, OrtSession** out)>;
 using CreateSessionOptions = ApiSlot<10, OrtStatus* (*)(OrtSessionOptions** out)>;
 using SetIntraOpNumThreads = ApiSlot<24, OrtStatus* (*)(OrtSessionOptions*, int threads)>;
+using CustomOpDomainAdd = ApiSlot<27, OrtStatus* (*)(OrtCustomOpDomain*, const OrtCustomOp*)>;
 using ReleaseEnv = ApiSlot<92, void (*)(OrtEnv*)>;
 using ReleaseStatus = ApiSlot<93, void (*)(OrtStatus*)>;
 using ReleaseSession = ApiSlot<95, void (*)(OrtSession*)>;

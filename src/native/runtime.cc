@@ -11,8 +11,9 @@ bool AllInImage(ApiTable* table, const void* image) {
 }
 
 bool LooksLikeApiTable(ApiTable* table, const void* image) {
-  // Session options may already be created by somebody else's hook, which lives in another image.
+  // The two entries that get replaced may already lead to somebody else's function, in another image.
   return InSameImage(table, image) && InAnyImage(table[CreateSessionOptions::kPosition]) &&
+         InAnyImage(table[CustomOpDomainAdd::kPosition]) &&
          AllInImage<CreateStatus, GetErrorMessage, CreateEnv, CreateSessionFromArray, SetIntraOpNumThreads,
                     ReleaseEnv, ReleaseStatus, ReleaseSession, ReleaseSessionOptions,
                     RegisterCustomOpsLibrary>(table, image);
@@ -53,6 +54,14 @@ std::variant<Runtime, Problem> InspectRuntime(const RuntimeImage& image) {
                                     image.path + " has an unexpected layout"};
   }
   return Runtime{image.path, version, api, base, base->GetApi(api)};
+}
+
+Problem TooManyRuntimes() {
+  return {kHookFailed, "more than " + std::to_string(kMaxRuntimes) + " copies of ONNX Runtime are loaded"};
+}
+
+Problem NotPatchable(const Runtime& runtime, const std::string& reason) {
+  return {kHookFailed, "the API table of " + runtime.path + " could not be changed: " + reason};
 }
 
 std::string TakeMessage(ApiTable* table, OrtStatus* status) {

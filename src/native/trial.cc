@@ -1,8 +1,9 @@
 #include "trial.h"
 
-#include <algorithm>
-#include <array>
+#include <exception>
 #include <memory>
+
+#include "api_need.h"
 
 namespace blockrank {
 namespace {
@@ -20,56 +21,11 @@ constexpr unsigned char kIdentityModel[] = {
     0x08, 0x01, 0x12, 0x04, 0x0a, 0x02, 0x08, 0x01,  // output
 };
 
-// A library that asks for a newer API than there is gets null, and the official C++ wrapper dereferences it.
-// So during the trial it is handed a stand-in: the entries that every runtime has, then functions that only
-// report a failure. What it registers through the stand-in is thrown away; all that matters is the version
-// that it asked for. A library that would have tried an older version next is refused too: it cannot be told
-// from one that would have crashed.
-constexpr size_t kStandInSlots = 1024;
-
-struct Probe {
-  const Runtime* runtime = nullptr;
-  uint32_t missing_version = 0;  // a version that was asked for and that the runtime does not offer
-  std::array<void*, kStandInSlots> stand_in{};
-};
-
-Probe& TheProbe() {
-  static Probe probe;
-  return probe;
-}
-
-OrtStatus* NotInThisRuntime() {
-  ApiTable* table = TheProbe().stand_in.data();
-  return CreateStatus::In(table)(kOrtFail, "this ONNX Runtime is older than the API that was asked for");
-}
-
-ApiTable* ProbeGetApi(uint32_t version) {
-  Probe& probe = TheProbe();
-  if (version <= probe.runtime->api) return probe.runtime->base->GetApi(version);
-  probe.missing_version = version;
-  return probe.stand_in.data();
-}
-
-const char* ProbeGetVersionString() { return TheProbe().runtime->version.c_str(); }
-
-constexpr OrtApiBase kProbeBase = {ProbeGetApi, ProbeGetVersionString};
-
-void PrepareProbe(const Runtime& runtime) {
-  // Libraries may keep the base that they were given, so what it refers to lives on.
-  static auto& kept = *new std::vector<std::unique_ptr<Runtime>>;
-  auto known = std::find_if(kept.begin(), kept.end(), [&](auto& r) { return r->table == runtime.table; });
-  if (known == kept.end()) known = kept.insert(known, std::make_unique<Runtime>(runtime));
-  Probe& probe = TheProbe();
-  probe.runtime = known->get();
-  probe.missing_version = 0;
-  auto rest = std::copy_n(runtime.table, kSlotsOfOldestApi, probe.stand_in.begin());
-  std::fill(rest, probe.stand_in.end(), reinterpret_cast<void*>(NotInThisRuntime));
-}
-
 // Calls the library's entry point; an exception that escapes it is a failure like any other.
-std::optional<std::string> CallEntry(RegisterCustomOpsFn entry, OrtSessionOptions* options, ApiTable* table) {
+std::optional<std::string> CallEntry(RegisterCustomOpsFn entry, OrtSessionOptions* options,
+                                     const OrtApiBase* base, ApiTable* table) {
   try {
-    OrtStatus* status = entry(options, &kProbeBase);
+    OrtStatus* status = entry(options, base);
     if (status) return TakeMessage(table, status);
     return std::nullopt;
   } catch (const std::exception& e) {
@@ -99,19 +55,28 @@ std::optional<std::string> CreateOneSession(ApiTable* table, const OrtSessionOpt
   return std::nullopt;
 }
 
+Problem Incompatible(const std::string& why) { return {kLibraryIncompatible, why}; }
+
+std::string Release(uint32_t api) { return "ONNX Runtime 1." + std::to_string(api); }
+
+Problem NeedsNewer(const ApiNeed& need, const Runtime& runtime) {
+  return Incompatible((need.op.empty() ? "it" : "its operator " + need.op) + " was built for " +
+                      Release(need.version) + ", but ONNX Runtime " + runtime.version +
+                      " is loaded. Update onnxruntime-node, or use a build of the library for " +
+                      Release(runtime.api) + " or older");
+}
+
 std::optional<Problem> TryEntry(const Runtime& runtime, RegisterCustomOpsFn entry,
                                 OrtSessionOptions* options) {
-  PrepareProbe(runtime);
-  const std::optional<std::string> refusal = CallEntry(entry, options, runtime.table);
-  if (const uint32_t wanted = TheProbe().missing_version) {
-    return Problem{kLibraryIncompatible, "it was built for version " + std::to_string(wanted) +
-                                             " of ONNX Runtime's API (ONNX Runtime 1." +
-                                             std::to_string(wanted) + "), but ONNX Runtime " +
-                                             runtime.version + " is loaded"};
-  }
-  if (refusal) return Problem{kLibraryIncompatible, "its RegisterCustomOps failed: " + *refusal};
+  std::optional<std::string> refusal;
+  const auto watched = WatchApiNeed(
+      runtime, [&](const OrtApiBase* base) { refusal = CallEntry(entry, options, base, runtime.table); });
+  if (const Problem* problem = std::get_if<Problem>(&watched)) return *problem;
+  const ApiNeed& need = std::get<ApiNeed>(watched);
+  if (need.version) return NeedsNewer(need, runtime);
+  if (refusal) return Incompatible("its RegisterCustomOps failed: " + *refusal);
   if (const auto failure = CreateOneSession(runtime.table, options)) {
-    return Problem{kLibraryIncompatible, "no session can be created with it: " + *failure};
+    return Incompatible("no session can be created with it: " + *failure);
   }
   return std::nullopt;
 }
@@ -127,7 +92,9 @@ std::optional<Problem> TryLibrary(const Runtime& runtime, CreateSessionOptionsFn
   // Declared before the options, hence unloaded after them: they may hold objects of the library.
   SharedLibrary opened(library);
   Owned<OrtSessionOptions> options(raw_options, ReleaseSessionOptions::In(table));
-  if (!opened.error().empty()) return Problem{kLibraryIncompatible, "it cannot be loaded: " + opened.error()};
+  if (!opened.error().empty())
+    return Incompatible("it cannot be loaded: " + opened.error() + ". `ldd " + library +
+                        "` lists what it needs");
   const auto entry = reinterpret_cast<RegisterCustomOpsFn>(opened.Symbol("RegisterCustomOps"));
   if (!entry) return Problem{kLibraryInvalid, "it exports no function RegisterCustomOps"};
 
