@@ -1,6 +1,7 @@
 // onnxruntime-node is a peer dependency: loaded when a model is run, so that what runs none works without it.
 import type * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
+import { errorMessage } from '../progress.js';
 
 /** The user's onnxruntime-node. @throws BlockrankError ORT_NOT_FOUND */
 export async function loadOrt(): Promise<typeof ort> {
@@ -27,14 +28,10 @@ export async function createSession(
   } catch (cause) {
     throw new BlockrankError(
       'SESSION',
-      `${model} could not be opened by onnxruntime-node: ${reason(cause)}`,
+      `${model} could not be opened by onnxruntime-node: ${errorMessage(cause)}`,
       {
         cause,
       },
     );
   }
-}
-
-export function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
