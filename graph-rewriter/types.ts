@@ -1,24 +1,26 @@
 import type { Factorization, StructureSpec, DenseWeight } from './factorize/types.js';
 
 /** Why a layer stays as it is. The list is closed: docs/rewriting.md explains each code. */
-export type ReasonCode =
-  | 'weight-not-constant'
-  | 'weight-is-graph-input'
-  | 'weight-rank'
-  | 'weight-type'
-  | 'weight-not-finite'
-  | 'weight-on-the-left'
-  | 'weight-tied'
-  | 'gemm-scalars'
-  | 'gemm-transposed-input'
-  | 'inside-subgraph'
-  | 'operator-not-supported'
-  | 'bias-not-a-row'
-  | 'too-small'
-  | 'excluded'
-  | 'rank-does-not-shrink'
-  | 'blocks-do-not-fit'
-  | 'kept-by-plan';
+export const REASON_CODES = [
+  'weight-not-constant',
+  'weight-is-graph-input',
+  'weight-rank',
+  'weight-type',
+  'weight-not-finite',
+  'weight-on-the-left',
+  'weight-tied',
+  'gemm-scalars',
+  'gemm-transposed-input',
+  'inside-subgraph',
+  'operator-not-supported',
+  'bias-not-a-row',
+  'too-small',
+  'excluded',
+  'rank-does-not-shrink',
+  'blocks-do-not-fit',
+  'kept-by-plan',
+] as const;
+export type ReasonCode = (typeof REASON_CODES)[number];
 
 export interface Reason {
   readonly code: ReasonCode;
@@ -28,7 +30,8 @@ export interface Reason {
 
 export type WeightLocation = 'initializer' | 'constant-node' | 'external-data';
 export type FloatType = 'float32' | 'float16' | 'bfloat16' | 'float64';
-export type FactorType = 'float32' | 'float16' | 'bfloat16';
+export const FACTOR_TYPES = ['float32', 'float16', 'bfloat16'] as const;
+export type FactorType = (typeof FACTOR_TYPES)[number];
 
 export const ACTIVATIONS = ['none', 'relu', 'gelu', 'gelu_tanh', 'silu'] as const;
 export type Activation = (typeof ACTIVATIONS)[number];
