@@ -1,3 +1,5 @@
+import type { Engine } from './engine.js';
+
 /** Shapes and letters follow docs/operators.md. All arrays are row-major float32. */
 
 export const STRUCTURES = ['blast', 'monarch', 'low-rank'] as const;
@@ -34,6 +36,9 @@ export const METHODS = ['als', 'precgd'] as const;
 /** How BLAST is fitted. Low rank and Monarch always use truncated SVD. */
 export type Method = (typeof METHODS)[number];
 
+export const PRECONDITIONERS = ['published', 'corrected'] as const;
+export type Preconditioner = (typeof PRECONDITIONERS)[number];
+
 export interface FactorizeRequest {
   readonly weight: DenseWeight;
   readonly spec: StructureSpec;
@@ -42,9 +47,20 @@ export interface FactorizeRequest {
   /** One positive weight per output row, [out]; 1 when absent. */
   readonly outputScale?: Float32Array;
   readonly method?: Method;
-  /** Sweeps of the iterative methods. */
+  /** Sweeps: 40 of `als`, 300 of `precgd`, 3 of Monarch's refinement under a covariance. Low rank has none. */
   readonly iterations?: number;
+  /** `als` starts here in place of low rank, e.g. to follow a changed weight or covariance; same shape and spec. */
+  readonly initial?: Factors;
+  /** `als`: over-relaxation of the first and the last sweep, within (0, 2); [1.9, 1] when absent. */
+  readonly relaxation?: readonly [first: number, last: number];
+  /**
+   * `precgd`: the published step of S uses the matrix of the transposed block, a slip in its indexing; `corrected` uses
+   * the block's own. `published` when absent.
+   */
+  readonly preconditioner?: Preconditioner;
   readonly seed?: number;
+  /** Runs the products; the CPU's where absent. */
+  readonly engine?: Engine;
   readonly signal?: AbortSignal;
   /** Called with the share done, 0…1. */
   readonly onProgress?: (fraction: number) => void;

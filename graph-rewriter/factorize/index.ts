@@ -1,0 +1,59 @@
+import { fitBlastAls } from './blast/als.js';
+import { fitBlastPrecgd } from './blast/precgd.js';
+import { checkpoint, type Job } from './job.js';
+import { defaultEngine, type Engine } from './engine.js';
+import { nearestLowRank } from './low-rank.js';
+import { measureErrors } from './measure.js';
+import { Metric } from './metric.js';
+import { fitMonarch } from './monarch.js';
+import { checkRequest } from './request.js';
+import { submatrix } from './rows.js';
+import { unscaleRows } from './scale.js';
+import type { Factorization, FactorizeRequest, Factors, StructureSpec } from './types.js';
+
+export async function factorize(request: FactorizeRequest): Promise<Factorization> {
+  checkRequest(request);
+  const { weight, covariance, outputScale } = request;
+  const engine: Engine = request.engine ?? defaultEngine();
+  const metric = covariance ? Metric.of(weight.in, covariance) : Metric.identity(weight.in);
+  const job: Job = { ...request, engine, metric, seed: request.seed ?? 0 };
+  checkpoint(job, 0);
+  const factors = await fit(job);
+  const reported = covariance ? Metric.raw(weight.in, covariance) : metric;
+  const { relative, weighted } = await measureErrors(engine, weight, factors, reported, outputScale);
+  checkpoint(job, 1);
+  return { factors, relativeError: relative, weightedError: weighted };
+}
+
+function fit(job: Job): Promise<Factors> {
+  switch (job.spec.structure) {
+    case 'low-rank':
+      return fitLowRank(job);
+    case 'monarch':
+      return fitMonarch(job);
+    case 'blast':
+      return fitBlast(job);
+  }
+}
+
+async function fitLowRank({ engine, weight, spec, metric, outputScale }: Job): Promise<Factors> {
+  const source = submatrix(weight.data, weight.in, [0, weight.out], [0, weight.in], outputScale);
+  const { left, right } = await nearestLowRank(engine, source, metric, spec.rank);
+  const U = Float32Array.from(left);
+  unscaleRows(U, outputScale);
+  return { ...spec, in: weight.in, out: weight.out, V: Float32Array.from(right), U };
+}
+
+/** ALS from the low-rank factors of the same rank; those themselves (S = 1) should rounding leave it behind them. */
+async function fitBlast(job: Job): Promise<Factors> {
+  if (job.method === 'precgd') return fitBlastPrecgd(job);
+  const { engine, weight, spec, metric, outputScale } = job;
+  const start: Factors = job.initial ?? { ...(await fitLowRank(job)), ...spec, S: ones(spec) };
+  const fitted = await fitBlastAls(job, start);
+  const before = await measureErrors(engine, weight, start, metric, outputScale);
+  const after = await measureErrors(engine, weight, fitted, metric, outputScale);
+  return after.weighted <= before.weighted ? fitted : start;
+}
+
+const ones = ({ rank, blocksIn, blocksOut }: StructureSpec) =>
+  new Float32Array(blocksIn * blocksOut * rank).fill(1);
