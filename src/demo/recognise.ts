@@ -3,7 +3,7 @@
 import type * as ort from 'onnxruntime-node';
 import { toOrtTensor } from '../inputs/element-types.js';
 import { readBytes } from '../inputs/files.js';
-import { loadOrt } from '../inputs/ort.js';
+import { loadOnnxRuntime } from '../loader/onnxruntime.js';
 import { decodeGreedily } from './ctc.js';
 import { pictureTensor } from './picture.js';
 import type { Line } from './assets.js';
@@ -12,7 +12,7 @@ import type { Line } from './assets.js';
 export type Feed = Record<string, ort.Tensor>;
 
 export async function readFeed(line: Line, inputName: string): Promise<Feed> {
-  const runtime = await loadOrt();
+  const runtime = loadOnnxRuntime();
   return { [inputName]: toOrtTensor(runtime, pictureTensor(await readBytes(line.path))) };
 }
 

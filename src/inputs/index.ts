@@ -5,11 +5,11 @@ import { findDataSets, readDataSet, type StoredDataSet } from './data-sets.js';
 import { describeTensor, toOrtTensor, type TensorValue } from './element-types.js';
 import type { ModelInput } from './model-inputs.js';
 import type { NamedTensor } from './tensor-proto.js';
-import { loadOrt } from './ort.js';
+import { loadOnnxRuntime } from '../loader/onnxruntime.js';
 import { randomInput, seededRandom } from './random.js';
 import { resolveShapes, shapeFits, type Shapes } from './shapes.js';
 
-export { readModelInputs, type ModelInput } from './model-inputs.js';
+export { readGraphInputs, readModelInputs, type ModelInput } from './model-inputs.js';
 export { parseShape, type Shapes } from './shapes.js';
 
 /** One set of feeds, and the outputs that are expected of the original where the source states them. */
@@ -39,7 +39,7 @@ export async function* loadDataSets(
   outputs: readonly string[],
   options: InputOptions = {},
 ): AsyncGenerator<DataSet> {
-  const runtime = await loadOrt();
+  const runtime = loadOnnxRuntime();
   if (options.paths?.length) {
     for (const path of await findDataSets(options.paths)) {
       const stored = await readDataSet(path);

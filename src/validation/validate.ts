@@ -86,7 +86,7 @@ export async function validate(
 async function compareAll(pair: Pair, modelPath: string, options: ValidateOptions) {
   const { signal, onProgress } = options;
   const tolerance = tolerancesOf(pair.original.outputNames, options);
-  const inputs = await readModelInputs(pair.original, modelPath);
+  const inputs = readModelInputs(pair.original, modelPath);
   const dataSets: string[] = [];
   const comparisons: OutputComparison[] = [];
   let first: DataSet | undefined;
