@@ -1,5 +1,5 @@
 import type * as Ort from 'onnxruntime-node';
-import { BlockrankError } from '../errors.js';
+import { importOrt } from './ort.js';
 import { productModel } from './product-model.js';
 
 /** `batch` equally sized row-major matrices one after another, in double. */
@@ -75,18 +75,6 @@ async function createProduct(transpose: Transpose, options: EngineOptions): Prom
     const { c } = await session.run({ a: tensor(a), b: tensor(b) });
     return c.data as Float64Array;
   };
-}
-
-async function importOrt(): Promise<typeof Ort> {
-  try {
-    return await import('onnxruntime-node');
-  } catch (cause) {
-    throw new BlockrankError(
-      'ORT_NOT_FOUND',
-      'factorizing needs onnxruntime-node, which could not be imported; install it: npm install onnxruntime-node',
-      { cause },
-    );
-  }
 }
 
 const describe = (m: Stack) => `${m.batch}×${m.rows}×${m.cols}`;

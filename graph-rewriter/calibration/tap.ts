@@ -1,0 +1,80 @@
+import onnxProto, { type onnx as Onnx } from 'onnx-proto';
+import { BlockrankError } from '../errors.js';
+
+const { onnx } = onnxProto;
+const { AttributeType } = onnx.AttributeProto;
+const { DataType } = onnx.TensorProto;
+
+/** Reshape and Cast took their present form at opset 5 and 6; ONNX Runtime runs models from 7 on. */
+const OLDEST_OPSET = 7;
+/** `Slice` takes its bounds as inputs from here on. */
+const SLICE_INPUTS = 10;
+
+const PREFIX = 'blockrank.calibration';
+/** x·xᵀ summed over the rows of tensor number `index`, [in, in] float32. */
+export const gramOutput = (index: number) => `${PREFIX}.gram.${index}`;
+/** [rows, in] of tensor number `index`, int64. */
+export const rowsOutput = (index: number) => `${PREFIX}.rows.${index}`;
+
+/**
+ * The model's bytes with a second `graph` field behind them that holds only the taps' nodes and outputs. Protocol buffers
+ * merge repeated occurrences of an embedded message, so every parser sees one graph with the taps at its end, and
+ * nothing of the model is decoded or copied field by field.
+ */
+export function tapModel(model: Uint8Array, tensors: readonly string[], opset: number): Uint8Array {
+  if (opset < OLDEST_OPSET)
+    throw new BlockrankError('UNSUPPORTED_MODEL', `calibration needs opset ${OLDEST_OPSET}; the model has ${opset}`);
+  const node = [...constants(opset), ...tensors.flatMap((tensor, index) => tap(tensor, index, opset))];
+  const output = tensors.flatMap((_, index) => [
+    value(gramOutput(index), DataType.FLOAT),
+    value(rowsOutput(index), DataType.INT64),
+  ]);
+  const addition = onnx.ModelProto.encode(onnx.ModelProto.fromObject({ graph: { node, output } })).finish();
+  const tapped = new Uint8Array(model.length + addition.length);
+  tapped.set(model);
+  tapped.set(addition, model.length);
+  return tapped;
+}
+
+/** Cast → Reshape [-1, last] → xᵀ·x; the length of the last axis is read off the tensor, whose rank may be unknown. */
+function tap(tensor: string, index: number, opset: number): Onnx.INodeProto[] {
+  const part = (role: string) => `${PREFIX}.${role}.${index}`;
+  const bounds = opset >= SLICE_INPUTS ? [shared('last'), shared('end')] : [];
+  const slice = opset >= SLICE_INPUTS ? [] : [ints('starts', [-1]), ints('ends', [END])];
+  return [
+    op('Cast', [tensor], part('x'), [{ name: 'to', type: AttributeType.INT, i: DataType.FLOAT }]),
+    op('Shape', [tensor], part('shape')),
+    op('Slice', [part('shape'), ...bounds], part('in'), slice),
+    op('Concat', [shared('last'), part('in')], part('matrix'), [{ name: 'axis', type: AttributeType.INT, i: 0 }]),
+    op('Reshape', [part('x'), part('matrix')], part('x2')),
+    op('Transpose', [part('x2')], part('xt'), [ints('perm', [1, 0])]),
+    op('MatMul', [part('xt'), part('x2')], gramOutput(index)),
+    op('Shape', [part('x2')], rowsOutput(index)),
+  ];
+}
+
+const END = 2 ** 31 - 1;
+const shared = (role: string) => `${PREFIX}.${role}`;
+
+/** −1 is both the start of the last axis and Reshape's "whatever is left". */
+function constants(opset: number): Onnx.INodeProto[] {
+  const last = constant(shared('last'), -1);
+  return opset >= SLICE_INPUTS ? [last, constant(shared('end'), END)] : [last];
+}
+
+function constant(name: string, number: number): Onnx.INodeProto {
+  const t = { dataType: DataType.INT64, dims: [1], int64Data: [number] };
+  return op('Constant', [], name, [{ name: 'value', type: AttributeType.TENSOR, t }]);
+}
+
+function op(opType: string, input: string[], output: string, attribute: Onnx.IAttributeProto[] = []): Onnx.INodeProto {
+  return { opType, name: output, input, output: [output], attribute };
+}
+
+function ints(name: string, values: number[]): Onnx.IAttributeProto {
+  return { name, type: AttributeType.INTS, ints: values };
+}
+
+function value(name: string, elemType: number): Onnx.IValueInfoProto {
+  return { name, type: { tensorType: { elemType } } };
+}
