@@ -14,7 +14,11 @@ export interface SessionFlags {
 
 export function addSessionOptions(command: Command): Command {
   return command
-    .option('--provider <name>', 'execution provider, e.g. cuda; repeat in order of preference (default: cpu)', repeated)
+    .option(
+      '--provider <name>',
+      'execution provider, e.g. cuda; repeat in order of preference (default: cpu)',
+      repeated,
+    )
     .option('--threads <n>', 'threads of one operator (default: one per core)', wholeNumber(1))
     .option('--session-options <json>', 'further onnxruntime-node session options: JSON, or a file of it');
 }

@@ -21,14 +21,20 @@ export function formatKept(
     group[0].reason.code,
     group[0].reason.message,
   ]);
-  return formatTable([{ title: 'stays dense' }, { title: 'reason' }, { title: 'why', wrap: true }], rows, width);
+  return formatTable(
+    [{ title: 'stays dense' }, { title: 'reason' }, { title: 'why', wrap: true }],
+    rows,
+    width,
+  );
 }
 
 /** What a rewrite did: layers, what stayed and why, totals. */
 export function formatRewriteReport(report: RewriteReport, width: number): string {
   const parts: string[] = [];
   const rewritten = report.layers.filter((layer) => layer.result);
-  const kept = report.layers.flatMap(({ layer, plan }) => ('keep' in plan ? [{ layer, reason: plan.keep }] : []));
+  const kept = report.layers.flatMap(({ layer, plan }) =>
+    'keep' in plan ? [{ layer, reason: plan.keep }] : [],
+  );
   if (rewritten.length) parts.push(formatTable(RESULT_COLUMNS, rewritten.map(resultRow), width));
   if (kept.length) parts.push(formatKept(kept, width));
   parts.push(

@@ -39,8 +39,12 @@ export function readGraphInputs(modelPath: string): readonly ModelInput[] {
   const source = new FileSource(modelPath);
   try {
     const graph = Message.of(source).message(MODEL.graph);
-    const initialized = new Set(graph?.messages(GRAPH.initializer).map((tensor) => tensor.string(TENSOR.name)));
-    const values = graph?.all(GRAPH.input).map((span) => onnxProto.onnx.ValueInfoProto.decode(graph.bytes(span)));
+    const initialized = new Set(
+      graph?.messages(GRAPH.initializer).map((tensor) => tensor.string(TENSOR.name)),
+    );
+    const values = graph
+      ?.all(GRAPH.input)
+      .map((span) => onnxProto.onnx.ValueInfoProto.decode(graph.bytes(span)));
     return (values ?? [])
       .filter((value) => !initialized.has(value.name))
       .map((value) => describeInput(modelPath, value));

@@ -2,7 +2,7 @@
 import type * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
 import { loadDataSets, readModelInputs, type DataSet, type InputOptions } from '../inputs/index.js';
-import { createSession } from '../inputs/ort.js';
+import { openSession } from '../inputs/open-session.js';
 import { errorMessage, throwIfAborted, type OnProgress } from '../progress.js';
 import { compareTensors, nothingCompared, type Tolerance, type TensorComparison } from './compare.js';
 import { withPlugin } from './plugin.js';
@@ -63,8 +63,8 @@ export async function validate(
   return withPlugin(plugin, async () => {
     options.onProgress?.({ step: 'opening models', done: 0, total: 1 });
     const pair: Pair = {
-      original: await createSession(original, options.sessionOptions),
-      rewritten: await createSession(rewritten, options.sessionOptions),
+      original: await openSession(original, options.sessionOptions),
+      rewritten: await openSession(rewritten, options.sessionOptions),
     };
     try {
       requireSameInputs(pair);
@@ -148,7 +148,7 @@ async function run(
   which: string,
 ): Promise<Record<string, ort.Tensor>> {
   try {
-    return (await session.run(dataSet.inputs));
+    return await session.run(dataSet.inputs);
   } catch (cause) {
     const message = `the ${which} model failed on data set '${dataSet.name}': ${errorMessage(cause)}`;
     throw new BlockrankError('SESSION', message, { cause });

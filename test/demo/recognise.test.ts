@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { findDemoAssets, parseAlphabet, type DemoAssets } from '../../src/demo/assets.js';
 import { readFeed, recognise, textOf } from '../../src/demo/recognise.js';
-import { createSession } from '../../src/inputs/ort.js';
+import { openSession } from '../../src/inputs/open-session.js';
 
 describe('the demo model', () => {
   let assets: DemoAssets;
@@ -21,7 +21,7 @@ describe('the demo model', () => {
   });
 
   it('reads every test picture as it is written', async () => {
-    const session = await createSession(assets.model);
+    const session = await openSession(assets.model);
     for (const line of assets.test) {
       const output = await recognise(session, await readFeed(line, session.inputNames[0]));
       expect(textOf(output, assets.alphabet)).to.equal(line.text);

@@ -147,8 +147,12 @@ describe('validate', () => {
 
   it('names a model that cannot be opened and a data set that it fails on', async () => {
     const missing = await failure(validate('/no/such.onnx', original, NO_PLUGIN));
-    expect(missing.code).to.equal('SESSION');
-    expect(missing.message).to.contain('/no/such.onnx');
+    expect(missing.code).to.equal('IO');
+    expect(missing.message).to.equal('/no/such.onnx: there is no such file');
+    const text = await files.write('text.onnx', new TextEncoder().encode('this is no model'));
+    const unreadable = await failure(validate(text, original, NO_PLUGIN));
+    expect(unreadable.code).to.equal('SESSION');
+    expect(unreadable.message).to.contain(`${text} could not be opened by onnxruntime-node`);
     const broken = await files.write('broken.onnx', matMulModel(5, 3, Math.sin));
     const failed = await failure(validate(original, broken, NO_PLUGIN));
     expect(failed.message).to.contain("the rewritten model failed on data set 'random 0 (seed 0)'");

@@ -13,7 +13,9 @@ export function addDensify(program: Command): void {
   program
     .command('densify')
     .summary('turn a rewritten model back into plain MatMuls, standard operators only')
-    .description('Turns a rewritten model back into one of standard operators only: every structured weight is multiplied out.')
+    .description(
+      'Turns a rewritten model back into one of standard operators only: every structured weight is multiplied out.',
+    )
     .argument('<model>', 'rewritten ONNX file')
     .requiredOption('-o, --output <file>', 'where to write the dense model')
     .option('--overwrite', 'allow the output to be the input itself')

@@ -29,11 +29,19 @@ export function addValidate(program: Command): void {
     )
     .argument('<original>', 'ONNX file')
     .argument('<rewritten>', 'ONNX file to compare with it')
-    .option('--inputs <path>', 'test_data_set folders or .npz files; may be repeated (default: seeded random inputs)', repeated)
+    .option(
+      '--inputs <path>',
+      'test_data_set folders or .npz files; may be repeated (default: seeded random inputs)',
+      repeated,
+    )
     .option('--shape <name:dims>', 'shape of a random input, e.g. x:1,3,48,320; may be repeated', shapes)
     .option('--seed <n>', 'seed of the random inputs (default: 0)', wholeNumber(0))
     .option('--count <n>', 'number of random data sets (default: 1)', wholeNumber(1))
-    .option('--atol <value|output:value>', 'absolute tolerance, for all outputs or one; may be repeated (default: 1e-3)', tolerances)
+    .option(
+      '--atol <value|output:value>',
+      'absolute tolerance, for all outputs or one; may be repeated (default: 1e-3)',
+      tolerances,
+    )
     .option('--rtol <value|output:value>', 'relative tolerance, likewise (default: 1e-3)', tolerances)
     .option('--runs <n>', 'timed runs of each model; 0 for none (default: 5)', wholeNumber(0))
     .option('--no-plugin', 'run the rewritten model without the custom ops, by its own functions');
@@ -86,7 +94,12 @@ export function formatValidation(report: ValidationReport, width = Infinity): st
   ].join('\n\n');
 }
 
-export function formatTiming({ original, rewritten, speedup, runs }: NonNullable<ValidationReport['timing']>): string {
+export function formatTiming({
+  original,
+  rewritten,
+  speedup,
+  runs,
+}: NonNullable<ValidationReport['timing']>): string {
   return `time, median of ${runs}: original ${formatMilliseconds(original)}, rewritten ${formatMilliseconds(rewritten)}, ratio ${formatNumber(speedup)}`;
 }
 
@@ -143,6 +156,8 @@ function toleranceRow(row: OutputComparison): string[] {
 const FAILURE_COLUMNS = [{ title: 'failed' }, { title: 'data set' }, { title: 'why', wrap: true }];
 
 function failureRow({ output, dataSet, failure, worst }: OutputComparison): string[] {
-  const where = worst ? `; worst at [${worst.index.join(', ')}]: ${worst.candidate}, expected ${worst.reference}` : '';
+  const where = worst
+    ? `; worst at [${worst.index.join(', ')}]: ${worst.candidate}, expected ${worst.reference}`
+    : '';
   return [output, dataSet, `${failure ?? ''}${where}`];
 }
