@@ -1,4 +1,5 @@
 // Chooses structure, blocks and rank for each layer.
+import { BFLOAT16_OPSET } from './check-plan.js';
 import { type BlockCounts, checkBlockOption, chooseBlocks } from './blocks.js';
 import { BlockrankError } from './errors.js';
 import { STRUCTURES, type StructureSpec } from './factorize/types.js';
@@ -27,6 +28,11 @@ export const DEFAULT_MIN_SIZE = 4096;
 /** Pure: the same model and options give the same plan. Throws INVALID_ARGUMENT. */
 export function planRewrite(info: ModelInfo, options: PlanOptions = {}): RewritePlan {
   checkOptions(options);
+  if (options.factorType === 'bfloat16' && info.opset < BFLOAT16_OPSET)
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      `Factors of bfloat16 need opset ${BFLOAT16_OPSET}; ${info.path} has ${info.opset}. Choose float16.`,
+    );
   const isSelected = selector(info.layers, options);
   const layers = info.layers.map((layer): LayerPlan => {
     if (layer.reason !== undefined) return { id: layer.id, keep: layer.reason };
