@@ -29,7 +29,8 @@ export class Accumulator {
       throw this.unusable(batch, `has rows of ${size} features where batches before had ${this.size}`);
     // A NaN or infinite feature makes its own entry of the diagonal NaN or infinite.
     for (let i = 0; i < size; i++)
-      if (!Number.isFinite(gram[i * (size + 1)])) throw this.unusable(batch, `holds NaN or infinity in feature ${i}`);
+      if (!Number.isFinite(gram[i * (size + 1)]))
+        throw this.unusable(batch, `holds NaN or infinity in feature ${i}`);
     for (let at = 0; at < gram.length; at++) this.sum[at] += gram[at];
     this.samples += rows;
   }
@@ -44,6 +45,9 @@ export class Accumulator {
   }
 
   private unusable(batch: number, found: string): BlockrankError {
-    return new BlockrankError('INVALID_INPUTS', `tensor '${this.tensor}' ${found} (calibration batch ${batch})`);
+    return new BlockrankError(
+      'INVALID_INPUTS',
+      `tensor '${this.tensor}' ${found} (calibration batch ${batch})`,
+    );
   }
 }

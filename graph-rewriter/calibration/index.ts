@@ -36,7 +36,10 @@ export async function collectCovariances(request: CollectRequest): Promise<Map<s
   const tensors = [...new Set(request.tensors)];
   for (const name of tensors) {
     if (names.graph.has(name) || names.subgraphs.has(name)) continue;
-    throw new BlockrankError('INVALID_ARGUMENT', `${request.modelPath} has no tensor '${name}' to calibrate on`);
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      `${request.modelPath} has no tensor '${name}' to calibrate on`,
+    );
   }
   const tapped = tensors.filter((name) => names.graph.has(name));
   const sums = tensors.map((name) => new Accumulator(name));
@@ -45,7 +48,11 @@ export async function collectCovariances(request: CollectRequest): Promise<Map<s
   return new Map(sums.map((sum) => [sum.tensor, sum.covariance()]));
 }
 
-async function runAll(request: CollectRequest, model: Uint8Array, taps: readonly Accumulator[]): Promise<void> {
+async function runAll(
+  request: CollectRequest,
+  model: Uint8Array,
+  taps: readonly Accumulator[],
+): Promise<void> {
   const session = await createSession(request, model);
   const fetches = taps.flatMap((_, index) => [gramOutput(index), rowsOutput(index)]);
   let batch = 0;
@@ -58,7 +65,8 @@ async function runAll(request: CollectRequest, model: Uint8Array, taps: readonly
         const [rows, size] = results[rowsOutput(index)].data as BigInt64Array;
         tap.add(gram, Number(rows), Number(size), batch);
       });
-      request.onProgress?.(++batch);
+      batch++;
+      request.onProgress?.(batch);
     }
     stopIfAborted(request.signal);
   } finally {
@@ -75,10 +83,15 @@ async function createSession({ modelPath, sessionOptions }: CollectRequest, mode
     return await ort.InferenceSession.create(model, {
       logSeverityLevel: 3,
       ...sessionOptions,
-      extra: { ...extra, session: { model_external_initializers_file_folder_path: folder, ...extra.session } },
+      extra: {
+        ...extra,
+        session: { model_external_initializers_file_folder_path: folder, ...extra.session },
+      },
     });
   } catch (cause) {
-    throw new BlockrankError('SESSION', `${modelPath} could not be run for calibration: ${String(cause)}`, { cause });
+    throw new BlockrankError('SESSION', `${modelPath} could not be run for calibration: ${String(cause)}`, {
+      cause,
+    });
   }
 }
 
@@ -105,5 +118,6 @@ async function readModel(path: string): Promise<Uint8Array> {
 }
 
 function stopIfAborted(signal?: AbortSignal): void {
-  if (signal?.aborted) throw new BlockrankError('ABORTED', 'calibration was aborted', { cause: signal.reason });
+  if (signal?.aborted)
+    throw new BlockrankError('ABORTED', 'calibration was aborted', { cause: signal.reason });
 }

@@ -23,7 +23,10 @@ export const rowsOutput = (index: number) => `${PREFIX}.rows.${index}`;
  */
 export function tapModel(model: Uint8Array, tensors: readonly string[], opset: number): Uint8Array {
   if (opset < OLDEST_OPSET)
-    throw new BlockrankError('UNSUPPORTED_MODEL', `calibration needs opset ${OLDEST_OPSET}; the model has ${opset}`);
+    throw new BlockrankError(
+      'UNSUPPORTED_MODEL',
+      `calibration needs opset ${OLDEST_OPSET}; the model has ${opset}`,
+    );
   const node = [...constants(opset), ...tensors.flatMap((tensor, index) => tap(tensor, index, opset))];
   const output = tensors.flatMap((_, index) => [
     value(gramOutput(index), DataType.FLOAT),
@@ -45,7 +48,9 @@ function tap(tensor: string, index: number, opset: number): Onnx.INodeProto[] {
     op('Cast', [tensor], part('x'), [{ name: 'to', type: AttributeType.INT, i: DataType.FLOAT }]),
     op('Shape', [tensor], part('shape')),
     op('Slice', [part('shape'), ...bounds], part('in'), slice),
-    op('Concat', [shared('last'), part('in')], part('matrix'), [{ name: 'axis', type: AttributeType.INT, i: 0 }]),
+    op('Concat', [shared('last'), part('in')], part('matrix'), [
+      { name: 'axis', type: AttributeType.INT, i: 0 },
+    ]),
     op('Reshape', [part('x'), part('matrix')], part('x2')),
     op('Transpose', [part('x2')], part('xt'), [ints('perm', [1, 0])]),
     op('MatMul', [part('xt'), part('x2')], gramOutput(index)),
@@ -67,7 +72,12 @@ function constant(name: string, number: number): Onnx.INodeProto {
   return op('Constant', [], name, [{ name: 'value', type: AttributeType.TENSOR, t }]);
 }
 
-function op(opType: string, input: string[], output: string, attribute: Onnx.IAttributeProto[] = []): Onnx.INodeProto {
+function op(
+  opType: string,
+  input: string[],
+  output: string,
+  attribute: Onnx.IAttributeProto[] = [],
+): Onnx.INodeProto {
   return { opType, name: output, input, output: [output], attribute };
 }
 
