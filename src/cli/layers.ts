@@ -1,0 +1,68 @@
+// How layers and plans are shown to people.
+import type { LayerInfo, LayerPlan, LayerResult, Reason, RewriteReport } from '../../graph-rewriter/types.js';
+import { count, formatBytes, formatNumber, formatPercent, formatShape } from './format.js';
+import { groupBy } from './group.js';
+import { formatTable } from './table.js';
+
+/** `blast 4 × 4, rank 60` */
+export function formatStructure(spec: Extract<LayerPlan, { spec: unknown }>['spec']): string {
+  const blocks = spec.blocksIn * spec.blocksOut > 1 ? ` ${spec.blocksIn} × ${spec.blocksOut}` : '';
+  return `${spec.structure}${blocks}, rank ${spec.rank}`;
+}
+
+/** Layers that stay dense, one line for all that do so for one reason. */
+export function formatKept(
+  kept: readonly { readonly layer: Pick<LayerInfo, 'id'>; readonly reason: Reason }[],
+  width: number,
+): string {
+  const byMessage = groupBy(kept, ({ reason }) => `${reason.code} ${reason.message}`);
+  const rows = byMessage.map((group) => [
+    group.length > 3 ? count(group.length, 'layer') : group.map(({ layer }) => layer.id).join(', '),
+    group[0].reason.code,
+    group[0].reason.message,
+  ]);
+  return formatTable(
+    [{ title: 'stays dense' }, { title: 'reason' }, { title: 'why', wrap: true }],
+    rows,
+    width,
+  );
+}
+
+/** What a rewrite did: layers, what stayed and why, totals. */
+export function formatRewriteReport(report: RewriteReport, width: number): string {
+  const parts: string[] = [];
+  const rewritten = report.layers.filter((layer) => layer.result);
+  const kept = report.layers.flatMap(({ layer, plan }) =>
+    'keep' in plan ? [{ layer, reason: plan.keep }] : [],
+  );
+  if (rewritten.length) parts.push(formatTable(RESULT_COLUMNS, rewritten.map(resultRow), width));
+  if (kept.length) parts.push(formatKept(kept, width));
+  parts.push(
+    `${count(rewritten.length, 'layer')} rewritten, ${kept.length} kept; ` +
+      `${formatBytes(report.bytesBefore)} before, ${formatBytes(report.bytesAfter)} after (${formatPercent(report.bytesAfter / report.bytesBefore)})`,
+  );
+  return parts.join('\n\n');
+}
+
+const RESULT_COLUMNS = [
+  { title: 'rewritten' },
+  { title: 'in × out', align: 'right' },
+  { title: 'as' },
+  { title: 'before', align: 'right' },
+  { title: 'after', align: 'right' },
+  { title: 'error', align: 'right' },
+  { title: 'weighted', align: 'right' },
+] as const;
+
+function resultRow({ layer, plan, result }: LayerResult): string[] {
+  if (!result || !('spec' in plan)) return [];
+  return [
+    layer.id,
+    formatShape(layer.shape),
+    `${result.op} (${formatStructure(plan.spec)})`,
+    formatBytes(result.bytesBefore),
+    formatBytes(result.bytesAfter),
+    formatNumber(result.relativeError),
+    formatNumber(result.weightedError),
+  ];
+}
