@@ -4,55 +4,46 @@ import type { Factors } from './factorize/types.js';
 /** Ŵᵀ, [in, out], as MatMul takes it; sums in float64. `interleaved` is Monarch's other output order. */
 export function denseTransposed(f: Factors, interleaved = false): Float32Array {
   const w = new Float32Array(f.in * f.out);
-  const rows = f.structure === 'monarch' ? monarchRow(f, interleaved) : blastRow(f);
-  const row = new Float64Array(f.out);
+  const p = Math.ceil(f.in / f.blocksIn);
+  const q = Math.ceil(f.out / f.blocksOut);
+  const isMonarch = f.structure === 'monarch';
+  // U's row of output o, block j: both structures keep the rank last.
+  const stride = isMonarch ? f.blocksIn * f.rank : f.rank;
+  const coefficients = new Float64Array(f.rank);
   for (let column = 0; column < f.in; column++) {
-    row.fill(0);
-    rows(column, row);
-    w.set(row, column * f.out);
+    const j = Math.floor(column / p);
+    const shift = isMonarch ? j * f.rank : 0;
+    for (let i = 0; i < f.blocksOut; i++) {
+      fillCoefficients(coefficients, f, i, j, column);
+      const [first, end, step] = interleaved
+        ? [i, f.out, f.blocksOut]
+        : [i * q, Math.min((i + 1) * q, f.out), 1];
+      for (let o = first; o < end; o += step)
+        w[column * f.out + o] = dot(f.U, o * stride + shift, coefficients);
+    }
   }
   return w;
 }
 
-type AddRow = (column: number, row: Float64Array) => void;
-
-/** Adds S_ij[k] · V[k, c] · U[o, k] over k, for all o. */
-function blastRow(f: Factors): AddRow {
-  const { rank, out } = f;
-  const u = transposed(f.U, out, rank);
-  const p = Math.ceil(f.in / f.blocksIn);
-  const q = Math.ceil(out / f.blocksOut);
-  return (column, row) => {
-    const j = Math.floor(column / p);
-    for (let k = 0; k < rank; k++) {
-      const v = f.V[k * f.in + column];
-      for (let i = 0; i < f.blocksOut; i++) {
-        const a = v * (f.S === undefined ? 1 : f.S[(i * f.blocksIn + j) * rank + k]);
-        const end = Math.min((i + 1) * q, out);
-        for (let o = i * q; o < end; o++) row[o] += a * u[k * out + o];
-      }
-    }
-  };
+/** What the column adds to each rank of block (i, j): S_ij[k] · V[k, column], or V[i, k, column]. */
+function fillCoefficients(into: Float64Array, f: Factors, i: number, j: number, column: number): void {
+  const { rank } = f;
+  if (f.structure === 'monarch') {
+    for (let k = 0; k < rank; k++) into[k] = f.V[(i * rank + k) * f.in + column];
+    return;
+  }
+  const s = (i * f.blocksIn + j) * rank;
+  for (let k = 0; k < rank; k++) into[k] = f.V[k * f.in + column] * (f.S === undefined ? 1 : f.S[s + k]);
 }
 
-/** Adds V[i, k, c] · U[o, j, k] over k, i being the block of o. */
-function monarchRow(f: Factors, interleaved: boolean): AddRow {
-  const { rank, out, blocksIn, blocksOut } = f;
-  const p = Math.ceil(f.in / blocksIn);
-  const q = Math.ceil(out / blocksOut);
-  return (column, row) => {
-    const j = Math.floor(column / p);
-    for (let o = 0; o < out; o++) {
-      const i = interleaved ? o % blocksOut : Math.floor(o / q);
-      for (let k = 0; k < rank; k++)
-        row[o] += f.V[(i * rank + k) * f.in + column] * f.U[(o * blocksIn + j) * rank + k];
-    }
-  };
-}
-
-function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(matrix.length);
-  for (let r = 0; r < rows; r++)
-    for (let c = 0; c < columns; c++) result[c * rows + r] = matrix[r * columns + c];
-  return result;
+/** Two running sums: one alone would wait for itself at every step. */
+function dot(u: Float32Array, offset: number, a: Float64Array): number {
+  let even = 0;
+  let odd = 0;
+  let k = 0;
+  for (; k + 1 < a.length; k += 2) {
+    even += u[offset + k] * a[k];
+    odd += u[offset + k + 1] * a[k + 1];
+  }
+  return k < a.length ? even + odd + u[offset + k] * a[k] : even + odd;
 }
