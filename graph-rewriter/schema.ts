@@ -63,7 +63,9 @@ export const TRAINING_INFO = { initialization: 1, algorithm: 2 } as const;
 export const FUNCTION = { name: 1, input: 4, output: 5, node: 7, domain: 10 } as const;
 export const OPSET = { domain: 1, version: 2 } as const;
 export const ENTRY = { key: 1, value: 2 } as const;
-export const VALUE_INFO = { name: 1 } as const;
+export const VALUE_INFO = { name: 1, type: 2 } as const;
+export const TYPE = { tensor: 1 } as const;
+export const TENSOR_TYPE = { elemType: 1 } as const;
 
 /** TensorProto.DataType by number. */
 const DATA_TYPES = [
