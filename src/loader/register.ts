@@ -83,8 +83,8 @@ function registeredName(path: string): string {
 }
 
 function registerEverywhere(path: string): RegistrationInfo {
-  const library = checkLibraryFile(path);
   const addon = loadAddon();
+  const library = checkLibraryFile(path);
   const runtimes = loadedRuntimes(addon);
   const known = runtimes.some((runtime) => runtime.libraries.includes(library));
   const ofNode = runtimes.filter((runtime) => runtime.bindings.length > 0);

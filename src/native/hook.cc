@@ -126,6 +126,22 @@ bool Contains(const Libraries& libraries, const std::string& library) {
   return std::find(libraries.begin(), libraries.end(), library) != libraries.end();
 }
 
+// The runtime's own way to create session options, and the libraries that ours adds to them.
+std::pair<CreateSessionOptionsFn, Libraries> Registered(ApiTable* table) {
+  std::lock_guard lock(g_state_mutex);
+  const Hook* hook = FindHook(table);
+  if (!hook) return {InTable(table), {}};
+  return {hook->installed ? hook->original : InTable(table), *hook->libraries};
+}
+
+std::variant<Runtime, Problem> InspectLoaded(const std::string& path) {
+  const std::vector<RuntimeImage> images = FindRuntimes();
+  const auto image =
+      std::find_if(images.begin(), images.end(), [&](const RuntimeImage& i) { return i.path == path; });
+  if (image == images.end()) return Problem{kHookFailed, "no ONNX Runtime is loaded from " + path};
+  return InspectRuntime(*image);
+}
+
 }  // namespace
 
 std::vector<RuntimeState> ListRuntimes() {
@@ -147,11 +163,7 @@ std::vector<RuntimeState> ListRuntimes() {
 
 std::optional<Problem> RegisterLibrary(const std::string& runtime_path, const std::string& library) {
   std::lock_guard registration(g_registration_mutex);
-  const std::vector<RuntimeImage> images = FindRuntimes();
-  const auto image = std::find_if(images.begin(), images.end(),
-                                  [&](const RuntimeImage& i) { return i.path == runtime_path; });
-  if (image == images.end()) return Problem{kHookFailed, "no ONNX Runtime is loaded from " + runtime_path};
-  auto inspected = InspectRuntime(*image);
+  auto inspected = InspectLoaded(runtime_path);
   if (Problem* problem = std::get_if<Problem>(&inspected)) return std::move(*problem);
   const Runtime& runtime = std::get<Runtime>(inspected);
   // Neither our functions nor a table that we change may go away when the worker thread that loaded them
@@ -159,17 +171,9 @@ std::optional<Problem> RegisterLibrary(const std::string& runtime_path, const st
   PinImage(reinterpret_cast<const void*>(&CreateHookedOptions));
   PinImage(runtime.table);
 
-  Libraries libraries;
-  CreateSessionOptionsFn plain = InTable(runtime.table);
-  {
-    std::lock_guard lock(g_state_mutex);
-    if (const Hook* hook = FindHook(runtime.table)) {
-      libraries = *hook->libraries;
-      if (hook->installed) plain = hook->original;
-    }
-  }
+  auto [create_options, libraries] = Registered(runtime.table);
   if (!Contains(libraries, library)) {
-    if (auto problem = TryLibrary(runtime, plain, libraries, library)) return problem;
+    if (auto problem = TryLibrary(runtime, create_options, libraries, library)) return problem;
     libraries.push_back(library);
   }
 

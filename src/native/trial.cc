@@ -57,6 +57,11 @@ std::optional<std::string> CreateOneSession(ApiTable* table, const OrtSessionOpt
 
 Problem Incompatible(const std::string& why) { return {kLibraryIncompatible, why}; }
 
+constexpr char kTakenHint[] =
+    ". Its operators seem to be registered from another file: unregister that one first, or, if this is "
+    "blockrank's own "
+    "library, let `npm dedupe` leave one copy of blockrank";
+
 std::string Release(uint32_t api) { return "ONNX Runtime 1." + std::to_string(api); }
 
 Problem NeedsNewer(const ApiNeed& need, const Runtime& runtime) {
@@ -76,7 +81,8 @@ std::optional<Problem> TryEntry(const Runtime& runtime, RegisterCustomOpsFn entr
   if (need.version) return NeedsNewer(need, runtime);
   if (refusal) return Incompatible("its RegisterCustomOps failed: " + *refusal);
   if (const auto failure = CreateOneSession(runtime.table, options)) {
-    return Incompatible("no session can be created with it: " + *failure);
+    const bool taken = failure->find("already") != std::string::npos;
+    return Incompatible("no session can be created with it: " + *failure + (taken ? kTakenHint : ""));
   }
   return std::nullopt;
 }

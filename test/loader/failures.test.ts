@@ -134,6 +134,7 @@ describe('registerCustomOpsLibrary', () => {
       () => registerCustomOpsLibrary(second),
       'LIBRARY_INCOMPATIBLE',
       'no session can be created with it',
+      'npm dedupe',
     );
     expect(loadAddon().runtimes()[0].libraries).to.deep.equal([fixture('double')]);
     unregisterCustomOpsLibrary(fixture('double'));

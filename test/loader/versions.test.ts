@@ -8,6 +8,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { fixture, PRELUDE, ROOT, runScript } from './helpers.js';
 
+// onnxruntime-node 1.21 brings the process down when it runs in a worker thread, without blockrank too.
+const CRASHES_IN_WORKERS = /^1\.21\./;
+
 const versions = (process.env['BLOCKRANK_TEST_ORT'] ?? '').split(/[\s,]+/).filter(Boolean);
 
 function project(version: string): string {
@@ -38,7 +41,7 @@ const SCRIPT = `${PRELUDE}
     const codes = BROKEN.map(codeOf);
     unregister();
     const unregistered = await doubled();
-    const workers = await Promise.all(Array.from({ length: 3 }, () => new Promise((resolve, reject) => {
+    const workers = await Promise.all(Array.from({ length: WORKERS }, () => new Promise((resolve, reject) => {
       let answer;
       new Worker(new URL(import.meta.url)).on('message', (m) => (answer = m)).on('error', reject).on('exit', () => resolve(answer));
     })));
@@ -52,14 +55,15 @@ describe('the loader under other versions of onnxruntime-node', () => {
       this.timeout(300_000);
       fixture('double');
       const broken = ['no_entry', 'newer_api', 'newer_op', 'refuses', 'throws'].map(fixture);
-      const script = SCRIPT.replace('BROKEN', JSON.stringify(broken));
+      const workers = CRASHES_IN_WORKERS.test(version) ? 0 : 3;
+      const script = SCRIPT.replace('BROKEN', JSON.stringify(broken)).replace('WORKERS', String(workers));
       expect(await runScript(script, { folder: project(version) })).to.deep.equal({
         version,
         main: true,
         codes: ['LIBRARY_INVALID', ...Array<string>(4).fill('LIBRARY_INCOMPATIBLE')],
         unregistered: false,
-        workers: [true, true, true],
-        after: true,
+        workers: Array<boolean>(workers).fill(true),
+        after: workers > 0,
       });
     });
   }
