@@ -23,6 +23,8 @@
   V(65, GetTensorTypeAndShape, OrtStatus*, (const OrtValue*, OrtTensorTypeAndShapeInfo** out))             \
   V(75, AllocatorAlloc, OrtStatus*, (OrtAllocator*, size_t bytes, void** out))                             \
   V(76, AllocatorFree, OrtStatus*, (OrtAllocator*, void*))                                                 \
+  V(85, KernelInfoGetAttribute_float, OrtStatus*, (const OrtKernelInfo*, const char* name, float* out))    \
+  V(86, KernelInfoGetAttribute_int64, OrtStatus*, (const OrtKernelInfo*, const char* name, int64_t* out))  \
   V(87, KernelInfoGetAttribute_string, OrtStatus*,                                                         \
     (const OrtKernelInfo*, const char* name, char* buffer, size_t* size))                                  \
   V(88, KernelContext_GetInputCount, OrtStatus*, (const OrtKernelContext*, size_t* out))                   \

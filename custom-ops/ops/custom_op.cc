@@ -71,6 +71,7 @@ void FillSignature(abi::OrtCustomOp* op) {
     return index == 0 ? XType(self) : abi::kUndefined;
   };
   op->GetInputCharacteristic = [](const abi::OrtCustomOp* self, size_t index) {
+    // B is absent by being left off: runtimes up to 1.23 crash before they call us where it is named ''.
     return index > FactorCount(Self(self)) ? abi::kOptional : abi::kRequired;
   };
   op->GetInputMemoryType = [](const abi::OrtCustomOp*, size_t) { return abi::kMemDefault; };

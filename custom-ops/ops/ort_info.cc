@@ -88,7 +88,15 @@ std::string StringAttribute(const Functions& ort, const abi::OrtKernelInfo* info
   const bool found = ReadString(ort, &value, [&](char* buffer, size_t* size) {
     return ort.KernelInfoGetAttribute_string(info, name, buffer, size);
   });
-  return found ? value : fallback;
+  if (found) return value;
+  // An absent attribute and one of another type fail alike, with texts that differ between versions.
+  int64_t integer = 0;
+  float real = 0;
+  if (TakeError(ort, ort.KernelInfoGetAttribute_int64(info, name, &integer)).empty())
+    return "(integer " + std::to_string(integer) + ")";
+  if (TakeError(ort, ort.KernelInfoGetAttribute_float(info, name, &real)).empty())
+    return "(float " + std::to_string(real) + ")";
+  return fallback;
 }
 
 }  // namespace blockrank

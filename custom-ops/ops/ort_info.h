@@ -27,7 +27,8 @@ TensorInfo DeclaredInput(const abi::Functions& ort, const abi::OrtKernelInfo* in
 /// Type and shape of a tensor.
 TensorInfo ReadTensor(const abi::Functions& ort, const abi::OrtValue* value);
 
-/// `fallback` where the node does not have the attribute.
+/// `fallback` where the node does not have the attribute; the value in brackets where it is a number, not a
+/// string.
 std::string StringAttribute(const abi::Functions& ort, const abi::OrtKernelInfo* info, const char* name,
                             const std::string& fallback);
 
