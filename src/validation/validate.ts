@@ -95,7 +95,7 @@ async function compareAll(pair: Pair, modelPath: string, options: ValidateOption
     first ??= dataSet;
     dataSets.push(dataSet.name);
     comparisons.push(...(await compareOn(dataSet, pair, tolerance)));
-    onProgress?.({ step: `comparing ${dataSet.name}`, done: dataSets.length, total: dataSets.length });
+    onProgress?.({ step: 'comparing', done: dataSets.length, total: null });
   }
   const runs = options.runs ?? RUNS;
   const timing = first && runs > 0 ? await time(first, pair, runs, options) : null;
