@@ -77,7 +77,7 @@ export async function runDemo(options: DemoOptions = {}): Promise<DemoReport> {
       ...(signal ? { signal } : {}),
       ...(onProgress ? { onProgress } : {}),
     });
-    const read = await withPlugin(true, () => readWithBoth(assets, target, name, options));
+    const read = await readWithBoth(assets, target, name, options);
     return { structure, keep, calibrationLines: assets.calibration.length, rewrite: report, ...read };
   } finally {
     await rm(scratch, { recursive: true, force: true });
@@ -95,7 +95,7 @@ async function readWithBoth(
   { signal, onProgress }: DemoOptions,
 ): Promise<Pick<DemoReport, 'lines' | 'timing'>> {
   const original = await openSession(assets.model);
-  const rewritten = await openSession(target);
+  const rewritten = await withPlugin(true, () => openSession(target));
   const feeds = await Promise.all(assets.test.map((line) => readFeed(line, input)));
   const lines: DemoLine[] = [];
   for (const [index, line] of assets.test.entries()) {
