@@ -33,7 +33,7 @@ export async function calibrate(
     inputs: isIterable(source) ? source : feedsOf(model, source),
     onProgress: (done) => {
       runs = done;
-      onProgress?.({ step: `calibrating, run ${done}`, done, total: done + 1 });
+      onProgress?.({ step: 'calibrating', done, total: null });
     },
     ...(signal ? { signal } : {}),
   });

@@ -6,7 +6,8 @@ export interface Progress {
   readonly step: string;
   /** Units done of `total`; may be a fraction of a unit. */
   readonly done: number;
-  readonly total: number;
+  /** Null where nobody knows. */
+  readonly total: number | null;
 }
 
 export type OnProgress = (progress: Progress) => void;

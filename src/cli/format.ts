@@ -39,6 +39,7 @@ export function count(number: number, noun: string): string {
 }
 
 function significant(value: number, digits: number): string {
-  const whole = Math.floor(Math.log10(Math.abs(value || 1))) + 1;
-  return value.toFixed(Math.max(0, digits - Math.max(whole, 1)));
+  if (value === 0) return '0';
+  const whole = Math.floor(Math.log10(Math.abs(value))) + 1;
+  return value.toFixed(Math.max(0, digits - whole));
 }

@@ -23,9 +23,11 @@ function bar(stream: NodeJS.WriteStream): ProgressDisplay {
   return {
     onProgress: ({ step, done, total }) => {
       const payload = { step: step.slice(0, Math.max(8, (stream.columns || 80) - 34)) };
-      if (!shown.isActive) shown.start(total, done, payload);
-      shown.setTotal(total);
-      shown.update(done, payload);
+      // An unknown total shows as an empty bar with the number done.
+      if (total === null) payload.step = `${payload.step} (${done})`;
+      if (!shown.isActive) shown.start(total ?? 1, 0, payload);
+      shown.setTotal(total ?? 1);
+      shown.update(total === null ? 0 : done, payload);
     },
     stop: () => shown.stop(),
   };
@@ -38,7 +40,7 @@ function lines(stream: NodeJS.WritableStream): ProgressDisplay {
       const now = Date.now();
       if (step === last.step && now - last.time < QUIET_INTERVAL) return;
       last = { step, time: now };
-      stream.write(total > 1 ? `${step} (${Math.floor(done)} of ${total})\n` : `${step}\n`);
+      stream.write(total !== null && total > 1 ? `${step} (${Math.floor(done)} of ${total})\n` : `${step}\n`);
     },
     stop: () => undefined,
   };

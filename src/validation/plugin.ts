@@ -1,4 +1,4 @@
-// Runs something with the custom ops registered, or without, and leaves the registration as it was.
+// Opens sessions with the custom ops registered, or without, and leaves the registration as it was.
 import { realpathSync } from 'node:fs';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
 import { loadAddon } from '../loader/addon.js';

@@ -14,7 +14,10 @@ export interface ValidateOptions extends ToleranceOptions {
   readonly inputs?: InputOptions;
   /** For both sessions: execution providers, threads, optimization level, … */
   readonly sessionOptions?: ort.InferenceSession.SessionOptions;
-  /** Whether the custom ops are registered; default true. Without them the model's own functions run. */
+  /**
+   * Whether the rewritten model runs with the custom ops; default true. Without them its own functions run. The original never
+   * has them, so that a rewritten model validated against itself compares the kernels with its functions.
+   */
   readonly plugin?: boolean;
   /** Timed runs of each model on the first data set, after two to warm up; 0 for no timing. Default 5. */
   readonly runs?: number;
@@ -60,27 +63,21 @@ export async function validate(
   options: ValidateOptions = {},
 ): Promise<ValidationReport> {
   const plugin = options.plugin ?? true;
-  return withPlugin(plugin, async () => {
-    options.onProgress?.({ step: 'opening models', done: 0, total: 1 });
-    const pair: Pair = {
-      original: await openSession(original, options.sessionOptions),
-      rewritten: await openSession(rewritten, options.sessionOptions),
-    };
-    try {
-      requireSameInputs(pair);
-      const compared = await compareAll(pair, original, options);
-      if (!compared.comparisons.some((comparison) => comparison.elements > 0 || !comparison.passed)) {
-        throw new BlockrankError(
-          'INVALID_INPUTS',
-          'nothing was compared: there is no data set, or all outputs are empty. Check --inputs and --shape.',
-        );
-      }
-      const passed = compared.comparisons.every((comparison) => comparison.passed);
-      return { passed, original, rewritten, plugin, ...compared };
-    } finally {
-      await Promise.all([pair.original.release(), pair.rewritten.release()]);
-    }
-  });
+  options.onProgress?.({ step: 'opening models', done: 0, total: 1 });
+  const open = (model: string) => openSession(model, options.sessionOptions);
+  const pair: Pair = {
+    original: await withPlugin(false, () => open(original)),
+    rewritten: await withPlugin(plugin, () => open(rewritten)),
+  };
+  try {
+    requireSameInputs(pair);
+    const compared = await compareAll(pair, original, options);
+    requireSomethingCompared(compared.comparisons);
+    const passed = compared.comparisons.every((comparison) => comparison.passed);
+    return { passed, original, rewritten, plugin, ...compared };
+  } finally {
+    await Promise.all([pair.original.release(), pair.rewritten.release()]);
+  }
 }
 
 async function compareAll(pair: Pair, modelPath: string, options: ValidateOptions) {
@@ -95,7 +92,7 @@ async function compareAll(pair: Pair, modelPath: string, options: ValidateOption
     first ??= dataSet;
     dataSets.push(dataSet.name);
     comparisons.push(...(await compareOn(dataSet, pair, tolerance)));
-    onProgress?.({ step: `comparing ${dataSet.name}`, done: dataSets.length, total: dataSets.length });
+    onProgress?.({ step: 'comparing', done: dataSets.length, total: null });
   }
   const runs = options.runs ?? RUNS;
   const timing = first && runs > 0 ? await time(first, pair, runs, options) : null;
@@ -176,5 +173,14 @@ function requireSameInputs({ original, rewritten }: Pair): void {
   throw new BlockrankError(
     'INVALID_ARGUMENT',
     `the models cannot be compared: the original's inputs are ${expected}, the other's are ${found}`,
+  );
+}
+
+/** An output that both models lack elements of passes, and tells nothing. */
+function requireSomethingCompared(comparisons: readonly OutputComparison[]): void {
+  if (comparisons.some((comparison) => comparison.elements > 0 || !comparison.passed)) return;
+  throw new BlockrankError(
+    'INVALID_INPUTS',
+    'nothing was compared: there is no data set, or all outputs are empty. Check --inputs and --shape.',
   );
 }

@@ -168,11 +168,7 @@ describe('validate', () => {
     expect(report.timing!.runs).to.equal(3);
     expect(report.timing!.original).to.be.greaterThan(0);
     expect(report.timing!.speedup).to.equal(report.timing!.original / report.timing!.rewritten);
-    expect(steps).to.deep.equal([
-      'opening models',
-      'comparing random 0 (seed 0)',
-      ...Array<string>(5).fill('timing'),
-    ]);
+    expect(steps).to.deep.equal(['opening models', 'comparing', ...Array<string>(5).fill('timing')]);
   });
 
   it('stops when it is aborted', async () => {
@@ -181,7 +177,7 @@ describe('validate', () => {
       ...NO_PLUGIN,
       inputs: { count: 100 },
       signal: abort.signal,
-      onProgress: ({ step }) => step.startsWith('comparing') && abort.abort(),
+      onProgress: ({ step }) => step === 'comparing' && abort.abort(),
     });
     expect((await failure(report)).code).to.equal('ABORTED');
   });
