@@ -1,5 +1,6 @@
 // A folder of its own for each test, and rewriting with known factors.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { applyPlan } from '../../../graph-rewriter/apply.js';
@@ -29,6 +30,12 @@ export function save(bytes: Uint8Array, name = 'model.onnx', folder = workspace(
   const path = join(folder, name);
   writeFileSync(path, bytes);
   return path;
+}
+
+export function sha256(path: string): string {
+  return createHash('sha256')
+    .update(Uint8Array.from(readFileSync(path)))
+    .digest('hex');
 }
 
 /** A weight that a structure represents exactly (to float32), in both orientations. */

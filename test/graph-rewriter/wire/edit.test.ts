@@ -2,20 +2,10 @@ import { expect } from 'chai';
 import protobuf from 'protobufjs/minimal.js';
 import { Edit } from '../../../graph-rewriter/wire/edit.js';
 import { Message } from '../../../graph-rewriter/wire/message.js';
-import { delimited, type Piece, totalLength, varintField } from '../../../graph-rewriter/wire/pieces.js';
+import { delimited, totalLength, varintField } from '../../../graph-rewriter/wire/pieces.js';
 import { BytesSource } from '../../../graph-rewriter/wire/source.js';
 import { random } from '../helpers/reference.js';
-
-function flatten(pieces: readonly Piece[]): Uint8Array {
-  const bytes = new Uint8Array(totalLength(pieces));
-  let offset = 0;
-  for (const piece of pieces) {
-    const part = piece instanceof Uint8Array ? piece : piece.source.read(piece.start, piece.end);
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
-}
+import { flatten } from '../helpers/unknown-fields.js';
 
 function open(bytes: Uint8Array): Message {
   return Message.of(new BytesSource(bytes));
