@@ -66,7 +66,7 @@ async function byColumns(engine: Engine, a: RowSource, metric: Metric, rank: num
   const n = a.cols;
   const b = stack(new Float64Array(n * n), 1, n, n);
   for (const { values } of chunks(a)) add(b.data, (await engine.multiply(values, values, 'left')).data);
-  const l = metric.isIdentity ? undefined : metric.factor();
+  const l = metric.isIdentity ? undefined : await metric.factor(engine);
   const gram = l ? await engine.multiply(l, await engine.multiply(b, l), 'left') : b;
   const { values, vectors } = leadingEigenpairs(gram.data.slice(), n, rank);
   const floor = values[0] * n * Number.EPSILON;

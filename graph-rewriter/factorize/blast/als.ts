@@ -1,6 +1,7 @@
 import { stack, type Engine, type Stack } from '../engine.js';
 import { checkpoint, type Job } from '../job.js';
-import { invertLower, solveCholesky } from '../linalg/cholesky.js';
+import { blockedInvertLower } from '../linalg/blocked.js';
+import { solveCholesky } from '../linalg/cholesky.js';
 import { regularisedCholesky } from '../linalg/regularised.js';
 import type { Factors } from '../types.js';
 import { blockCoupling, columnCoupling, couplingGradient, rowCoupling } from './coupling.js';
@@ -8,7 +9,7 @@ import { blastProblem, type BlastProblem } from './problem.js';
 import { cloneState, fromFactors, toFactors, type BlastState } from './state.js';
 import { addScaled, objective, rowGrams, rowSums, scaledSum, type RowSums } from './sums.js';
 
-export const SWEEPS = 40;
+const SWEEPS = 40;
 /** Over-relaxation falls linearly from the first to the last sweep; every step descends for 0 < ω < 2. */
 const RELAXATION = [1.9, 1.0] as const;
 
@@ -72,7 +73,7 @@ async function updateColumn(
   );
   const gradient = stack(scaledSum(problem, state.s, projected, j), 1, rank, p);
   for (let at = 0; at < v.length; at++) gradient.data[at] -= pull.data[at];
-  const l = regularisedCholesky(ownBlock(coupling, rank, reach.length, own), rank);
+  const l = await regularisedCholesky(engine, ownBlock(coupling, rank, reach.length, own), rank);
   let step = await applyInverse(engine, l, rank, gradient);
   if (problem.inverse) step = await engine.multiply(step, problem.inverse[j]);
   for (let at = 0; at < v.length; at++) v[at] += omega * step.data[at];
@@ -80,7 +81,7 @@ async function updateColumn(
   const fresh = covariance ? await engine.multiply(vj, ownCovariance(covariance[j], j)) : vj;
   weighted.set(fresh.data, own * rank * p);
   const products = await engine.multiply(vj, stack(weighted, 1, reach.length * rank, p), 'right');
-  updateScales(problem, state, grams, projected, products.data, j, reach, omega);
+  await updateScales(engine, problem, state, grams, projected, products.data, j, reach, omega);
 
   columnCoupling(problem, state.s, products.data, j, reach, sums.coupling);
   const seen = await engine.multiply(problem.target[j], vj, 'right');
@@ -88,7 +89,8 @@ async function updateColumn(
 }
 
 /** s_ij += ω·H⁻¹·h with H = G_i ∘ P_jj; blocks of one column do not meet, so all i take their step at once. */
-function updateScales(
+async function updateScales(
+  engine: Engine,
   problem: BlastProblem,
   state: BlastState,
   grams: Float64Array,
@@ -97,12 +99,16 @@ function updateScales(
   j: number,
   reach: readonly number[],
   omega: number,
-): void {
+): Promise<void> {
   const { rows, columns, rank } = problem;
   const own = reach.indexOf(j);
   for (let i = 0; i < rows.count; i++) {
     const h = couplingGradient(problem, state, grams, projected.data, products, i, j, reach);
-    const l = regularisedCholesky(blockCoupling(grams, products, i, own, rank, reach.length), rank);
+    const l = await regularisedCholesky(
+      engine,
+      blockCoupling(grams, products, i, own, rank, reach.length),
+      rank,
+    );
     solveCholesky(l, rank, h);
     const at = (i * columns.count + j) * rank;
     for (let k = 0; k < rank; k++) state.s[at + k] += omega * h[k];
@@ -124,7 +130,8 @@ async function updateRows(
   const inverses = new Float64Array(rows.count * rank * rank);
   for (let i = 0; i < rows.count; i++) {
     const block = sums.coupling.subarray(i * rank * rank, (i + 1) * rank * rank);
-    inverses.set(invertLower(regularisedCholesky(block, rank), rank), i * rank * rank);
+    const l = await regularisedCholesky(engine, block, rank);
+    inverses.set(await blockedInvertLower(engine, l, rank), i * rank * rank);
   }
   const inverse = stack(inverses, rows.count, rank, rank);
   const half = await engine.multiply(stack(gradient, rows.count, rows.block, rank), inverse, 'right');
@@ -133,7 +140,7 @@ async function updateRows(
 }
 
 async function applyInverse(engine: Engine, l: Float64Array, n: number, right: Stack): Promise<Stack> {
-  const inverse = stack(invertLower(l, n), 1, n, n);
+  const inverse = stack(await blockedInvertLower(engine, l, n), 1, n, n);
   return engine.multiply(inverse, await engine.multiply(inverse, right), 'left');
 }
 

@@ -1,7 +1,8 @@
 import { BlockrankError } from '../../errors.js';
 import { stack, type Stack } from '../engine.js';
 import { checkpoint, type Job } from '../job.js';
-import { invertLower, solveCholesky } from '../linalg/cholesky.js';
+import { blockedInvertLower } from '../linalg/blocked.js';
+import { solveCholesky } from '../linalg/cholesky.js';
 import { randomNormal } from '../linalg/random.js';
 import { regularisedCholesky } from '../linalg/regularised.js';
 import { Metric } from '../metric.js';
@@ -11,7 +12,7 @@ import { blastProblem, type BlastProblem } from './problem.js';
 import { emptyState, toFactors, type BlastState } from './state.js';
 import { addScaled, objective, rowGrams, rowSums, scaledSum } from './sums.js';
 
-export const PUBLISHED_SWEEPS = 300;
+const PUBLISHED_SWEEPS = 300;
 /** δ of the damping δ·‖A − Â‖_F that is added to every preconditioner's diagonal. */
 const DAMPING = 0.1;
 
@@ -89,7 +90,7 @@ class Descent {
     const u = stack(state.u, rows.count, rows.block, rank);
     const gradient = await engine.multiply(u, stack(sums.coupling, rows.count, rank, rank));
     for (let at = 0; at < gradient.data.length; at++) gradient.data[at] -= sums.target[at];
-    const inverse = this.dampedInverses(sums.coupling, rows.count);
+    const inverse = await this.dampedInverses(sums.coupling, rows.count);
     const change = await engine.multiply(await engine.multiply(gradient, inverse, 'right'), inverse);
     for (let at = 0; at < state.u.length; at++) state.u[at] -= 2 * step * change.data[at];
     this.loss = objective(problem, state, sums, await rowGrams(engine, problem, state));
@@ -110,7 +111,7 @@ class Descent {
       const wanted = scaledSum(problem, state.s, y, j);
       const gradient = await engine.multiply(coupling, vj);
       for (let at = 0; at < gradient.data.length; at++) gradient.data[at] -= wanted[at];
-      const inverse = this.dampedInverses(coupling.data, 1);
+      const inverse = await this.dampedInverses(coupling.data, 1);
       const change = await engine.multiply(inverse, await engine.multiply(inverse, gradient), 'left');
       for (let at = 0; at < vj.data.length; at++) vj.data[at] -= 2 * step * change.data[at];
       loss +=
@@ -141,7 +142,8 @@ class Descent {
         const n = i * columns.count + j;
         const [row, column] =
           this.job.preconditioner !== 'corrected' ? [n % rows.count, Math.floor(n / rows.count)] : [i, j];
-        solveCholesky(this.damped(blockCoupling(grams, products[column], row, 0, rank, 1), damping), rank, h);
+        const preconditioner = blockCoupling(grams, products[column], row, 0, rank, 1);
+        solveCholesky(await this.damped(preconditioner, damping), rank, h);
         const own = blockCoupling(grams, products[j], i, 0, rank, 1);
         loss += this.stepScales(s, h, gradient, own, 2 * step);
       }
@@ -171,21 +173,22 @@ class Descent {
   }
 
   /** L⁻¹ of the Cholesky factors of (matrix + ε). */
-  private dampedInverses(matrices: Float64Array, count: number): Stack {
+  private async dampedInverses(matrices: Float64Array, count: number): Promise<Stack> {
     const { rank } = this.problem;
     const damping = this.damping();
     const inverses = new Float64Array(matrices.length);
     for (let n = 0; n < count; n++) {
       const block = matrices.slice(n * rank * rank, (n + 1) * rank * rank);
-      inverses.set(invertLower(this.damped(block, damping), rank), n * rank * rank);
+      const l = await this.damped(block, damping);
+      inverses.set(await blockedInvertLower(this.job.engine, l, rank), n * rank * rank);
     }
     return stack(inverses, count, rank, rank);
   }
 
-  private damped(matrix: Float64Array, damping: number): Float64Array {
+  private damped(matrix: Float64Array, damping: number): Promise<Float64Array> {
     const { rank } = this.problem;
     for (let k = 0; k < rank; k++) matrix[k * rank + k] += damping;
-    return regularisedCholesky(matrix, rank);
+    return regularisedCholesky(this.job.engine, matrix, rank);
   }
 
   private damping(): number {
