@@ -66,7 +66,7 @@ describe('blockrank', () => {
         'low-rank',
       ]);
       expect(rewritten.code, rewritten.stderr).to.equal(0);
-      expect(rewritten.stdout).to.contain('LowRankMatMul (low-rank, rank 21)');
+      expect(rewritten.stdout).to.match(/96 × 80 +LowRankMatMul +21 /);
       expect(rewritten.stdout).to.contain('1 layer rewritten, 0 kept');
       const dense = await blockrank(['densify', path('out.onnx'), '-o', path('dense.onnx'), '--json']);
       expect(json<{ nodes: string[] }>(dense).nodes).to.have.length(1);
@@ -94,7 +94,7 @@ describe('blockrank', () => {
         '2',
       ]);
       expect(code).to.equal(0);
-      expect(stdout).to.contain('blast 2 × 2, rank 7');
+      expect(stdout).to.match(/blast +2 × 2 +7 +float32/);
       expect(stdout).to.contain('nothing was written');
     });
 

@@ -25,6 +25,12 @@ describe('formatTable', () => {
     expect(table).to.contain('/encoder/l…uery/MatMul  MatMul');
   });
 
+  it('cuts a minor column first', () => {
+    const columns = [{ title: 'layer' }, { title: 'weight', minor: true }];
+    const table = formatTable(columns, [['a'.repeat(20), 'b'.repeat(20)]], 36);
+    expect(table).to.contain(`${'a'.repeat(20)}  ${'b'.repeat(6)}…${'b'.repeat(7)}`);
+  });
+
   it('does not cut columns of twelve or fewer however narrow the terminal is', () => {
     expect(formatTable([{ title: 'a' }, { title: 'b' }], [['123456789012', 'xyz']], 5)).to.contain(
       '123456789012  xyz',

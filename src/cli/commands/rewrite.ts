@@ -7,7 +7,7 @@ import { formatPlan, parsePlan } from '../../../graph-rewriter/plan.js';
 import type { FactorType, LayerInfo, ModelInfo, RewritePlan } from '../../../graph-rewriter/types.js';
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
 import { count, formatBytes, formatShape } from '../format.js';
-import { formatKept, formatRewriteReport, formatStructure } from '../layers.js';
+import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
 import { blockCounts, repeated, share, wholeNumber } from '../parsers.js';
 import { runCommand, type CommandContext, type CommandResult } from '../run.js';
 import { formatTable } from '../table.js';
@@ -158,13 +158,23 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
   );
   const rows = rewritten.map(({ id, spec, factorType }) => {
     const layer = layers.get(id) as LayerInfo;
-    return [id, formatShape(layer.shape), formatBytes(layer.bytes), formatStructure(spec), factorType];
+    return [
+      id,
+      formatShape(layer.shape),
+      formatBytes(layer.bytes),
+      spec.structure,
+      formatBlocks(spec),
+      String(spec.rank),
+      factorType,
+    ];
   });
   const columns = [
     { title: 'would be rewritten' },
     { title: 'in × out', align: 'right' },
     { title: 'size', align: 'right' },
     { title: 'as' },
+    { title: 'blocks', align: 'right' },
+    { title: 'rank', align: 'right' },
     { title: 'factors' },
   ] as const;
   return [
