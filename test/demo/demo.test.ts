@@ -7,6 +7,7 @@ describe('runDemo', () => {
     const steps = new Set<string>();
     const report = await runDemo({
       structure: 'low-rank',
+      runs: 1,
       onProgress: ({ step }) => steps.add(step.split(' ')[0]),
     });
     expect(report.lines).to.have.length(4);
