@@ -35,7 +35,10 @@ export function formatRewriteReport(report: RewriteReport, width: number): strin
   const kept = report.layers.flatMap(({ layer, plan }) =>
     'keep' in plan ? [{ layer, reason: plan.keep }] : [],
   );
-  if (rewritten.length) parts.push(formatTable(RESULT_COLUMNS, rewritten.map(resultRow), width));
+  // Without calibration both errors are the same number.
+  const calibrated = rewritten.some(({ result }) => result?.weightedError !== result?.relativeError);
+  const shown = calibrated ? RESULT_COLUMNS : RESULT_COLUMNS.slice(0, -1);
+  if (rewritten.length) parts.push(formatTable(shown, rewritten.map(resultRow), width));
   if (kept.length) parts.push(formatKept(kept, width));
   parts.push(
     `${count(rewritten.length, 'layer')} rewritten, ${kept.length} kept; ` +

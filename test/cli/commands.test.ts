@@ -95,7 +95,7 @@ describe('blockrank', () => {
       ]);
       expect(code).to.equal(0);
       expect(stdout).to.match(/blast +2 × 2 +7 +float32/);
-      expect(stdout).to.contain('nothing was written');
+      expect(stdout).to.contain('no model was written');
     });
 
     it('writes a plan that can be edited and applied', async () => {

@@ -32,6 +32,8 @@ interface Flags {
   readonly overwrite?: boolean;
 }
 
+const UNCALIBRATED =
+  'The factors were fitted to the weights alone. With --calibration <real inputs> they cost far less accuracy; compare with validate.';
 const FACTOR_TYPES: readonly FactorType[] = ['float32', 'float16', 'bfloat16'];
 
 export function addRewrite(program: Command): void {
@@ -88,7 +90,8 @@ async function runRewrite(path: string, flags: Flags, context: CommandContext): 
     return { json: plan, text: describePlan(info, plan, context.width) };
   }
   const report = await rewrite(path, flags.output, { ...options, plan });
-  return { json: report, text: formatRewriteReport(report, context.width) };
+  const text = formatRewriteReport(report, context.width);
+  return { json: report, text: flags.calibration ? text : `${text}\n\n${UNCALIBRATED}` };
 }
 
 function requireConsistent(flags: Flags): void {
@@ -180,6 +183,6 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
   return [
     ...(rows.length ? [formatTable(columns, rows, width)] : []),
     ...(kept.length ? [formatKept(kept, width)] : []),
-    `${count(rewritten.length, 'layer')} would be rewritten, ${kept.length} stay dense; nothing was written`,
+    `${count(rewritten.length, 'layer')} would be rewritten, ${kept.length} stay dense; no model was written`,
   ].join('\n\n');
 }
