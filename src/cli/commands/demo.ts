@@ -5,7 +5,7 @@ import { STRUCTURES, type Structure } from '../../../graph-rewriter/factorize/ty
 import { DEMO_KEEP, DEMO_STRUCTURE, runDemo, type DemoLine, type DemoReport } from '../../demo/demo.js';
 import { count, formatNumber, formatPercent } from '../format.js';
 import { formatRewriteReport } from '../layers.js';
-import { share } from '../parsers.js';
+import { share, wholeNumber } from '../parsers.js';
 import { runCommand } from '../run.js';
 import { formatTable } from '../table.js';
 import { formatTiming } from './validate.js';
@@ -14,6 +14,7 @@ interface Flags {
   readonly structure: Structure;
   readonly keep: number;
   readonly output?: string;
+  readonly runs?: number;
 }
 
 export function addDemo(program: Command): void {
@@ -30,6 +31,7 @@ export function addDemo(program: Command): void {
       new Option('--keep <share>', 'bytes kept of each rewritten weight').argParser(share).default(DEMO_KEEP),
     )
     .option('-o, --output <file>', 'keep the rewritten model')
+    .option('--runs <n>', 'timed runs of each model (default: 10)', wholeNumber(1))
     .action((flags: Flags, command: Command) =>
       runCommand(command, async ({ signal, onProgress, width }) => {
         const report = await runDemo({ ...flags, signal, onProgress });
