@@ -80,6 +80,7 @@ describe('gemmRule', () => {
       });
       const { layers } = await inspectModel(save(model));
       expect(layers[0].reason).to.include({ code });
-      expect(layers[0].shape).to.equal(null);
+      expect(layers[0].shape).to.deep.equal({ in: IN, out: OUT });
+      expect(layers[0].weightKey).to.equal(null);
     });
 });
