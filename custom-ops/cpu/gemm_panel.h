@@ -11,24 +11,29 @@ namespace {
 constexpr int kTileTokens = BLOCKRANK_TILE_TOKENS;
 constexpr int kPanelRows = 2 * kLanes;
 
-/// panel[k, n] = W[n, k] for n < kWidth; zero where n ≥ rows.
+/// panel[k, n] = W[n, k] for n < kWidth, zero where n ≥ rows. Meanwhile fetches `next`, the corner of the
+/// next panel's W.
 template <int kWidth, class F>
-void PackPanel(const F* w, int64_t ldw, int64_t rows, int64_t depth, float* panel) {
+void PackPanel(const F* w, int64_t ldw, int64_t rows, int64_t depth, const F* next, float* panel) {
   for (int64_t n0 = 0; n0 < kWidth; n0 += kLanes) {
     const int64_t here = rows - n0 < kLanes ? rows - n0 : kLanes;
     for (int64_t k0 = 0; k0 < depth; k0 += kLanes) {
       const int64_t deep = depth - k0 < kLanes ? depth - k0 : kLanes;
-      const F* corner = w + n0 * ldw + k0;
+      const int64_t corner = n0 * ldw + k0;
       float* target = panel + k0 * kWidth + n0;
       Vec tile[kLanes];
       if (here == kLanes && deep == kLanes) {
 #pragma GCC unroll 16
-        for (int n = 0; n < kLanes; ++n) tile[n] = Load(corner + n * ldw);
+        for (int n = 0; n < kLanes; ++n) {
+          tile[n] = Load(w + corner + n * ldw);
+          __builtin_prefetch(next + corner + n * ldw, 0, 2);
+        }
         Transpose(tile);
 #pragma GCC unroll 16
         for (int k = 0; k < kLanes; ++k) Store(target + k * kWidth, tile[k]);
       } else {
-        for (int64_t n = 0; n < kLanes; ++n) tile[n] = n < here ? LoadPartial(corner + n * ldw, deep) : Vec{};
+        for (int64_t n = 0; n < kLanes; ++n)
+          tile[n] = n < here ? LoadPartial(w + corner + n * ldw, deep) : Vec{};
         Transpose(tile);
         for (int64_t k = 0; k < deep; ++k) Store(target + k * kWidth, tile[k]);
       }
@@ -63,6 +68,7 @@ void MicroKernel(const float* a, int64_t lda, const float* panel, int64_t depth,
     for (int v = 0; v < kVectors; ++v) Store(c + t * ldc + v * kLanes, sum[t][v]);
 }
 
+/// The same for any number of tokens below kTokens + 1.
 template <int kTokens, int kVectors>
 void Remainder(int64_t tokens, const float* a, int64_t lda, const float* panel, int64_t depth, float* c,
                int64_t ldc, bool accumulate) {
@@ -75,27 +81,43 @@ void Remainder(int64_t tokens, const float* a, int64_t lda, const float* panel, 
   }
 }
 
+/// One block: C = A[:, begin …]·W[:, begin …]ᵀ over `depth` columns, whole panels of C written.
 template <int kVectors, class F>
-void GemmPanelOf(const GemmArgs& g) {
-  const F* w = static_cast<const F*>(g.w);
-  for (int64_t k0 = 0; k0 < g.k; k0 += kPanelDepth) {
-    const int64_t depth = g.k - k0 < kPanelDepth ? g.k - k0 : kPanelDepth;
-    PackPanel<kVectors * kLanes>(w + k0, g.ldw, g.rows, depth, g.scratch);
-    const float* a = g.a + k0;
+void PanelBlock(const GemmArgs& g, int64_t begin, int64_t depth, float* c, int64_t ldc) {
+  const F* w = static_cast<const F*>(g.w) + begin;
+  for (int64_t k0 = 0; k0 < depth; k0 += kPanelDepth) {
+    const int64_t deep = depth - k0 < kPanelDepth ? depth - k0 : kPanelDepth;
+    // What comes next: the columns after these, or the rows after these where they end.
+    const bool last = begin + k0 + deep >= g.depth;
+    const F* next = last ? static_cast<const F*>(g.w) + g.rows * g.ldw : w + k0 + deep;
+    PackPanel<kVectors * kLanes>(w + k0, g.ldw, g.rows, deep, next, g.scratch);
+    const float* a = g.a + begin + k0;
     int64_t t = 0;
     for (; t + kTileTokens <= g.tokens; t += kTileTokens)
-      MicroKernel<kTileTokens, kVectors>(a + t * g.lda, g.lda, g.scratch, depth, g.c + t * g.ldc, g.ldc,
-                                         k0 > 0);
-    Remainder<kTileTokens - 1, kVectors>(g.tokens - t, a + t * g.lda, g.lda, g.scratch, depth,
-                                         g.c + t * g.ldc, g.ldc, k0 > 0);
+      MicroKernel<kTileTokens, kVectors>(a + t * g.lda, g.lda, g.scratch, deep, c + t * ldc, ldc, k0 > 0);
+    Remainder<kTileTokens - 1, kVectors>(g.tokens - t, a + t * g.lda, g.lda, g.scratch, deep, c + t * ldc,
+                                         ldc, k0 > 0);
   }
 }
 
 template <class F>
 void GemmPanel(const GemmArgs& g) {
-  if (g.rows > kLanes) return GemmPanelOf<2, F>(g);
-  GemmPanelOf<1, F>(g);
-  for (int64_t t = 0; t < g.tokens; ++t) Store(g.c + t * g.ldc + kLanes, Vec{});
+  const bool one = g.rows <= kLanes;
+  const int64_t width = one ? kLanes : kPanelRows;
+  float* edge = g.scratch + kPanelDepth * kMaxPanelRows;
+  for (int64_t begin = 0; begin < g.depth; begin += g.block) {
+    const int64_t depth = g.depth - begin < g.block ? g.depth - begin : g.block;
+    float* target = g.c + begin / g.block * g.c_block;
+    float* c = g.rows == width ? target : edge;
+    const int64_t ldc = g.rows == width ? g.ldc : width;
+    if (one) {
+      PanelBlock<1, F>(g, begin, depth, c, ldc);
+    } else {
+      PanelBlock<2, F>(g, begin, depth, c, ldc);
+    }
+    for (int64_t t = 0; c == edge && t < g.tokens; ++t)
+      std::memcpy(target + t * g.ldc, edge + t * width, static_cast<size_t>(g.rows) * sizeof(float));
+  }
 }
 
 }  // namespace

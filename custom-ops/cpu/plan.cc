@@ -5,10 +5,13 @@
 namespace blockrank {
 namespace {
 
-constexpr int64_t kFewTokens = 8;
+// Up to so many tokens dot products win, by the factors' type, for they need no transposed panels (measured
+// on AVX-512: at 16 tokens by a quarter, at 64 by a few percent, at 128 not any more; bf16 takes two
+// operations to widen, in each of them).
+constexpr int64_t kFewTokens[kDTypeCount] = {64, 64, 16};
 // Transposing a panel costs about 0.4 cycles an element and is shared by the tile's tokens (tile / 16 cycles
 // an element).
-constexpr int64_t kMaxTile = 192;
+constexpr int64_t kMaxTile = 128;
 constexpr int64_t kMinTile = 48;
 constexpr int64_t kTFloats = 128 * 1024;       // t of one task: 512 KiB, half of a usual L2
 constexpr int64_t kZFloats = 3 * 1024 * 1024;  // z of a batch: 12 MiB, to stay in the last-level cache
@@ -34,7 +37,7 @@ Plan MakePlan(const Problem& problem, const KernelTable& kernels, int64_t thread
   const Dims& d = problem.dims;
   const int64_t step = kernels.panel_rows;
   Plan plan;
-  plan.few = problem.tokens <= kFewTokens;
+  plan.few = problem.tokens <= kFewTokens[static_cast<int>(problem.factor_type)];
   // A row stride of a multiple of 2 KiB puts the register tile's rows of X into too few sets of the L1 cache.
   plan.copy_x = problem.x_type != DType::kFloat32 || (!plan.few && d.in % 512 == 0);
   plan.x_stride = RoundUp(d.in, 16) + 16;
