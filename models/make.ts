@@ -88,7 +88,9 @@ function onlyFile(folder: string): string {
 }
 
 function sha256(path: string): string {
-  return createHash('sha256').update(Uint8Array.from(readFileSync(path))).digest('hex');
+  return createHash('sha256')
+    .update(Uint8Array.from(readFileSync(path)))
+    .digest('hex');
 }
 
 try {
