@@ -38,7 +38,14 @@ export function formatRewriteReport(report: RewriteReport, width: number): strin
   // Without calibration both errors are the same number.
   const calibrated = rewritten.some(({ result }) => result?.weightedError !== result?.relativeError);
   const shown = calibrated ? RESULT_COLUMNS : RESULT_COLUMNS.slice(0, -1);
-  if (rewritten.length) parts.push(formatTable(shown, rewritten.map(resultRow), width));
+  if (rewritten.length)
+    parts.push(
+      formatTable(
+        shown,
+        rewritten.map((layer) => resultRow(layer).slice(0, shown.length)),
+        width,
+      ),
+    );
   if (kept.length) parts.push(formatKept(kept, width));
   parts.push(
     `${count(rewritten.length, 'layer')} rewritten, ${kept.length} kept; ` +
