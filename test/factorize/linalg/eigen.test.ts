@@ -29,6 +29,7 @@ describe('leadingEigenpairs', () => {
       gram(n, n + 3),
     ]),
     ['a rank-deficient Gram matrix', 50, gram(50, 6)],
+    ['a large null space', 150, gram(150, 30)],
     ['a spectrum over sixteen decades', 60, gram(60, 60, 4.5)],
     ['the identity', 40, symmetric(40, (i, j) => (i === j ? 1 : 0))],
     ['zeros', 30, symmetric(30, () => 0)],
