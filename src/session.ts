@@ -3,7 +3,7 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { BlockrankError } from '../graph-rewriter/errors.js';
 import { whyNotCuda } from './doctor/cuda.js';
 import { loadAddon } from './loader/addon.js';
-import { loadOnnxRuntime } from './loader/onnxruntime.js';
+import { loadOnnxRuntime } from '../graph-rewriter/onnxruntime.js';
 import { register } from './loader/register.js';
 
 export interface CreateSessionOptions extends InferenceSession.SessionOptions {
