@@ -57,9 +57,8 @@ struct StoreArgs {
 struct KernelTable {
   const char* name;
   int64_t panel_rows;
-  /// Few tokens: dot products along k straight from the stored factor, which is read once from memory for
-  /// each four tokens. Many tokens: panel_rows rows of W are transposed into `scratch`, then read from cache
-  /// by every token tile.
+  /// Few tokens: dot products along k straight from the stored factor, which comes from memory once. Many
+  /// tokens: panel_rows rows of W are transposed into `scratch`, then read from cache by every register tile.
   void (*gemm_dot[kDTypeCount])(const GemmArgs&);
   void (*gemm_panel[kDTypeCount])(const GemmArgs&);
   void (*couple)(const CoupleArgs&);
