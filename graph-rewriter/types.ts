@@ -1,23 +1,26 @@
 import type { Factorization, StructureSpec, DenseWeight } from './factorize/types.js';
 
 /** Why a layer stays as it is. The list is closed: docs/rewriting.md explains each code. */
-export type ReasonCode =
-  | 'weight-not-constant'
-  | 'weight-is-graph-input'
-  | 'weight-rank'
-  | 'weight-type'
-  | 'weight-not-finite'
-  | 'weight-on-the-left'
-  | 'weight-tied'
-  | 'gemm-scalars'
-  | 'gemm-transposed-input'
-  | 'inside-subgraph'
-  | 'operator-not-supported'
-  | 'too-small'
-  | 'excluded'
-  | 'rank-does-not-shrink'
-  | 'blocks-do-not-fit'
-  | 'kept-by-plan';
+export const REASON_CODES = [
+  'weight-not-constant',
+  'weight-is-graph-input',
+  'weight-rank',
+  'weight-type',
+  'weight-not-finite',
+  'weight-on-the-left',
+  'weight-tied',
+  'gemm-scalars',
+  'gemm-transposed-input',
+  'inside-subgraph',
+  'operator-not-supported',
+  'bias-not-a-row',
+  'too-small',
+  'excluded',
+  'rank-does-not-shrink',
+  'blocks-do-not-fit',
+  'kept-by-plan',
+] as const;
+export type ReasonCode = (typeof REASON_CODES)[number];
 
 export interface Reason {
   readonly code: ReasonCode;
@@ -27,7 +30,11 @@ export interface Reason {
 
 export type WeightLocation = 'initializer' | 'constant-node' | 'external-data';
 export type FloatType = 'float32' | 'float16' | 'bfloat16' | 'float64';
-export type FactorType = 'float32' | 'float16' | 'bfloat16';
+export const FACTOR_TYPES = ['float32', 'float16', 'bfloat16'] as const;
+export type FactorType = (typeof FACTOR_TYPES)[number];
+
+export const ACTIVATIONS = ['none', 'relu', 'gelu', 'gelu_tanh', 'silu'] as const;
+export type Activation = (typeof ACTIVATIONS)[number];
 
 /** One MatMul or Gemm as `inspect` lists it. */
 export interface LayerInfo {
@@ -48,12 +55,20 @@ export interface LayerInfo {
   readonly weightKey: string | null;
   /** Name of the tensor that enters the layer: what calibration observes. */
   readonly input: string;
+  /** The bias is part of the layer: Gemm's C, or a following Add that is fused. */
+  readonly bias: boolean;
+  /** The activation that is fused into the layer. */
+  readonly activation: Activation;
+  /** Names of the nodes after this one that the new node replaces too (bias, activation), in graph order. */
+  readonly fused: readonly string[];
   /** Absent where the layer can be rewritten. */
   readonly reason?: Reason;
 }
 
 export interface ModelInfo {
   readonly path: string;
+  /** SHA-256 of the model file, in hex; external data is not part of it. */
+  readonly sha256: string;
   readonly irVersion: number;
   readonly opset: number;
   readonly producer: string;
@@ -90,6 +105,31 @@ export interface PlanOptions {
   readonly factorType?: FactorType;
 }
 
+export interface ApplyOptions {
+  readonly factorize: FactorizeLayer;
+  /** Called after each layer. */
+  readonly onProgress?: (done: number, total: number, layer: LayerInfo) => void;
+  readonly signal?: AbortSignal;
+  /** Allows `target` to be the source itself. */
+  readonly overwrite?: boolean;
+}
+
+export interface DensifyOptions {
+  readonly onProgress?: (done: number, total: number, node: string) => void;
+  readonly signal?: AbortSignal;
+  /** Allows `target` to be the source itself. */
+  readonly overwrite?: boolean;
+}
+
+export interface DensifyReport {
+  readonly source: string;
+  readonly target: string;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  /** Names of the nodes that were made dense. */
+  readonly nodes: readonly string[];
+}
+
 /** Supplied by the caller of `applyPlan`; called once for each distinct weight. */
 export type FactorizeLayer = (
   layer: LayerInfo,
@@ -99,6 +139,7 @@ export type FactorizeLayer = (
 
 export interface LayerResult {
   readonly layer: LayerInfo;
+  /** What was done: `keep` also where only the weight's values showed that it must stay dense. */
   readonly plan: LayerPlan;
   /** Absent where the layer stayed dense. */
   readonly result?: {

@@ -1,0 +1,25 @@
+// The kernel table for this processor: the widest one it runs, or the one that BLOCKRANK_ISA names.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cpu/kernel_table.h"
+
+namespace blockrank {
+
+/// Tables that this processor can run, widest first; the last is "portable".
+const std::vector<const KernelTable*>& SupportedKernels();
+
+struct IsaChoice {
+  const KernelTable* kernels;  // never null: the default where `error` is set
+  std::string error;           // BLOCKRANK_ISA names none of SupportedKernels(), and which it may name
+};
+
+/// Made once in a process.
+const IsaChoice& ChosenIsa();
+
+/// {"version":…,"isa":…,"features":[…]}
+const char* BuildInfo();
+
+}  // namespace blockrank

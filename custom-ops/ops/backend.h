@@ -1,0 +1,29 @@
+// The seam between the operators and the processors that run them: one Backend per execution provider.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "abi/functions.h"
+#include "core/params.h"
+
+namespace blockrank {
+
+/// Runs problems of one node; its pointers are in the provider's memory.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  /// Returns "" or what went wrong.
+  virtual std::string Run(const Problem& problem, abi::OrtKernelContext* context) = 0;
+};
+
+struct Backend {
+  const char* provider;  // null: the CPU's
+  /// Null with *error set when it cannot be made.
+  std::unique_ptr<Executor> (*make)(const abi::Functions& ort, const abi::OrtKernelInfo* info,
+                                    std::string* error);
+};
+
+const Backend& CpuBackend();
+
+}  // namespace blockrank

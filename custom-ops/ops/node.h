@@ -1,0 +1,45 @@
+// One node of a graph: its variant, attributes and types, checked when the session is created.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "abi/functions.h"
+#include "core/shape_check.h"
+#include "ops/variant.h"
+
+namespace blockrank {
+
+class Node {
+ public:
+  /// Reads and checks the node: attributes, types, and shapes as far as they are known. Returns "" or the
+  /// message, which begins with the node's name and operator.
+  std::string Read(const abi::Functions& ort, const abi::OrtKernelInfo* info, const Variant& variant,
+                   DType x_type);
+
+  /// A run's tensors → the problem, without pointers. Returns "" or the message.
+  std::string Bind(const InputShapes& shapes, Problem* problem) const;
+
+  /// "blockrank: node 'fc1' (BlastMatMul): " + text
+  std::string Error(const std::string& text) const;
+
+  Structure structure() const { return variant_->structure; }
+  bool has_bias() const { return has_bias_; }
+
+ private:
+  std::string ReadAttributes(const abi::Functions& ort, const abi::OrtKernelInfo* info);
+  std::string ReadInputs(const abi::Functions& ort, const abi::OrtKernelInfo* info);
+
+  const Variant* variant_ = nullptr;
+  std::string name_;
+  Activation activation_ = Activation::kNone;
+  OutputOrder order_ = OutputOrder::kContiguous;
+  DType x_type_ = DType::kFloat32;
+  DType factor_type_ = DType::kFloat32;
+  bool has_bias_ = false;
+};
+
+/// Where `letter` (X, V, S, U or B) keeps its shape.
+Shape* Slot(InputShapes* shapes, char letter);
+
+}  // namespace blockrank

@@ -1,0 +1,167 @@
+// Carries out a plan: factorizes, swaps the nodes, writes the new model.
+import { matchPlan } from './check-plan.js';
+import { BiasStore } from './bias-store.js';
+import { throwIfAborted } from './abort.js';
+import { BlockrankError } from './errors.js';
+import { externalBytes, findExternalTensors } from './external-tensors.js';
+import { FactorizedLayers } from './factorized-layers.js';
+import { findLayers, type Layer } from './layers.js';
+import { DOMAIN, Model } from './model.js';
+import { addFunctions, setMetadata } from './model-edit.js';
+import { Names } from './names.js';
+import {
+  functionSpecs,
+  nameOf,
+  portableFunctions,
+  type Replacement,
+  replacementNode,
+} from './replacement.js';
+import { type Swap, swapNodes } from './swap.js';
+import { TensorStore } from './tensor-store.js';
+import type {
+  ApplyOptions,
+  LayerInfo,
+  LayerPlan,
+  LayerResult,
+  Reason,
+  RewritePlan,
+  RewriteReport,
+} from './types.js';
+import { VERSION } from './version.js';
+import { Edit } from './wire/edit.js';
+import { INLINE_LIMIT, refuseSameFile, writeModel } from './write-model.js';
+
+/** Throws INVALID_PLAN when the plan is for another file, INVALID_MODEL, EXTERNAL_DATA, IO, ABORTED, and what `factorize` throws. */
+export async function applyPlan(
+  source: string,
+  target: string,
+  plan: RewritePlan,
+  options: ApplyOptions,
+): Promise<RewriteReport> {
+  refuseSameFile(source, target, options.overwrite ?? false);
+  const model = Model.open(source);
+  let store: TensorStore | undefined;
+  try {
+    refuseRewritten(model);
+    const sha256 = model.sha256();
+    const bytesBefore = model.source.size + externalBytes(model);
+    const layers = findLayers(model);
+    const plans = matchPlan(plan, layers, sha256, model.opset);
+    const isExternal = findExternalTensors(model).length > 0 || bytesBefore > INLINE_LIMIT;
+    store = await TensorStore.create(target, isExternal);
+    const names = new Names(model.graph);
+    const factorized = new FactorizedLayers(options.factorize, store, names);
+    const done = await factorizeLayers(factorized, layers, plans, options);
+    throwIfAborted(options.signal);
+    const biases = new BiasStore(store, names);
+    const bytesAfter = await write(model, target, { store, biases, done, sha256 });
+    return {
+      source,
+      target,
+      bytesBefore,
+      bytesAfter,
+      layers: done.map(({ result }) => result),
+    };
+  } catch (error) {
+    await store?.discard();
+    throw error;
+  } finally {
+    await store?.close();
+    model.close();
+  }
+}
+
+interface Done {
+  readonly result: LayerResult;
+  readonly replacement?: Replacement;
+}
+
+async function factorizeLayers(
+  factorized: FactorizedLayers,
+  layers: readonly Layer[],
+  plans: readonly LayerPlan[],
+  { onProgress, signal }: ApplyOptions,
+): Promise<Done[]> {
+  const total = plans.filter((plan) => 'spec' in plan).length;
+  const results: Done[] = [];
+  let done = 0;
+  for (const [i, { info, match }] of layers.entries()) {
+    throwIfAborted(signal);
+    const plan = plans[i];
+    if (!('spec' in plan) || match === undefined) {
+      results.push({ result: { layer: info, plan } });
+      continue;
+    }
+    const outcome = await factorized.get(info, match, plan);
+    results.push(
+      'code' in outcome
+        ? kept(info, outcome)
+        : rewritten(info, plan, { match, factorized: outcome, factorType: plan.factorType }),
+    );
+    onProgress?.(++done, total, info);
+  }
+  return results;
+}
+
+function kept(layer: LayerInfo, keep: Reason): Done {
+  return { result: { layer, plan: { id: layer.id, keep } } };
+}
+
+function rewritten(layer: LayerInfo, plan: LayerPlan, replacement: Replacement): Done {
+  const { relativeError, weightedError, bytes } = replacement.factorized;
+  const result = {
+    relativeError,
+    weightedError,
+    bytesBefore: layer.bytes,
+    bytesAfter: bytes,
+    op: nameOf(replacement),
+    fused: layer.fused,
+  };
+  return { replacement, result: { layer, plan, result } };
+}
+
+async function write(
+  model: Model,
+  target: string,
+  {
+    store,
+    biases,
+    done,
+    sha256,
+  }: { store: TensorStore; biases: BiasStore; done: readonly Done[]; sha256: string },
+): Promise<number> {
+  const replacements = done.flatMap((layer) => layer.replacement ?? []);
+  const specs = functionSpecs(replacements);
+  const swaps: Swap[] = [];
+  for (const replacement of replacements) {
+    const node = await replacementNode(replacement, specs.get(nameOf(replacement))!, biases);
+    swaps.push({ old: replacement.match.nodes, replacements: [node] });
+  }
+  const edit = new Edit();
+  const removed = swapNodes(edit, model.graph, swaps);
+  if (swaps.length > 0) {
+    addFunctions(edit, model, portableFunctions(specs, model.opset));
+    const layers = done.flatMap(({ result }) => summary(result) ?? []);
+    setMetadata(edit, model, { version: VERSION, source: sha256, layers: JSON.stringify(layers) });
+  }
+  return writeModel(model, edit, target, store, removed);
+}
+
+/** One entry of the metadata `blockrank.layers`. */
+function summary({ layer, plan, result }: LayerResult) {
+  if (result === undefined || !('spec' in plan)) return undefined;
+  const { op, relativeError, weightedError } = result;
+  return { node: layer.id, op, ...plan.spec, factorType: plan.factorType, relativeError, weightedError };
+}
+
+function refuseRewritten(model: Model): void {
+  const isOurs = (domain: string) => domain === DOMAIN;
+  if (
+    model.graph.nodes.some((node) => isOurs(node.domain)) ||
+    [...model.functions.keys()].some((name) => name.startsWith(`${DOMAIN}.`))
+  )
+    throw new BlockrankError(
+      'UNSUPPORTED_MODEL',
+      `${model.source.path} was rewritten by blockrank before. Rewrite the original model, or use densify first.`,
+    );
+}

@@ -1,0 +1,40 @@
+// Biases in the form that the operators take: a vector of [out] or [1] in the type of X.
+import { encodeFloats } from './floats.js';
+import type { Names } from './names.js';
+import type { Bias } from './rule.js';
+import type { TensorStore } from './tensor-store.js';
+import type { FactorType } from './types.js';
+
+export class BiasStore {
+  private readonly made = new Map<string, string>();
+
+  constructor(
+    private readonly store: TensorStore,
+    private readonly names: Names,
+  ) {}
+
+  /** The name of the bias itself where it fits as it is, else of a scaled, flattened copy. */
+  async name(bias: Bias, type: FactorType): Promise<string> {
+    const { tensor } = bias.constant;
+    if (tensor.dims.length === 1 && bias.scale === 1) return bias.name;
+    return this.make(`${bias.constant.name}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`, type, () =>
+      tensor.floats().map((value) => value * bias.scale),
+    );
+  }
+
+  /** For nodes without a bias where the function of their name takes one. */
+  zero(type: FactorType): Promise<string> {
+    return this.make(`blockrank.zero.${type}`, type, () => new Float32Array(1));
+  }
+
+  private async make(key: string, type: FactorType, values: () => Float32Array): Promise<string> {
+    let name = this.made.get(key);
+    if (name === undefined) {
+      name = this.names.unique(key);
+      this.made.set(key, name);
+      const row = values();
+      await this.store.add({ name, dims: [row.length], type }, encodeFloats(row, type));
+    }
+    return name;
+  }
+}

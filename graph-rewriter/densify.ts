@@ -1,0 +1,151 @@
+// The way back: every ai.blockrank node becomes a plain MatMul again.
+import { throwIfAborted } from './abort.js';
+import { findConstant } from './constants.js';
+import { denseTransposed } from './dense-weight.js';
+import { BlockrankError } from './errors.js';
+import { externalBytes, findExternalTensors } from './external-tensors.js';
+import type { Factors } from './factorize/types.js';
+import { encodeFloats } from './floats.js';
+import { emitActivation } from './functions/activation.js';
+import { NodeBuilder } from './functions/builder.js';
+import type { Graph } from './graph.js';
+import { DOMAIN, Model } from './model.js';
+import { removeFunctions, setMetadata } from './model-edit.js';
+import { Names } from './names.js';
+import type { Node } from './node.js';
+import { readStructuredNode, type StructuredNode } from './structured-node.js';
+import { type Swap, swapNodes } from './swap.js';
+import { TensorStore } from './tensor-store.js';
+import type { DensifyOptions, DensifyReport } from './types.js';
+import { declaredTypes } from './value-type.js';
+import { Edit } from './wire/edit.js';
+import { INLINE_LIMIT, refuseSameFile, writeModel } from './write-model.js';
+
+/** Writes a model of standard operators only. Throws INVALID_MODEL, UNSUPPORTED_MODEL, EXTERNAL_DATA, IO, ABORTED. */
+export async function densifyModel(
+  source: string,
+  target: string,
+  options: DensifyOptions = {},
+): Promise<DensifyReport> {
+  refuseSameFile(source, target, options.overwrite ?? false);
+  const model = Model.open(source);
+  let store: TensorStore | undefined;
+  try {
+    refuseNested(model.graph);
+    const nodes = model.graph.nodes
+      .filter((node) => node.domain === DOMAIN)
+      .map((node) => readStructuredNode(node, model.graph));
+    const bytesBefore = model.source.size + externalBytes(model);
+    store = await TensorStore.create(target, isExternal(model, nodes, bytesBefore));
+    const swaps = await makeDense(model, store, nodes, options);
+    const edit = new Edit();
+    const removed = swapNodes(edit, model.graph, swaps);
+    removeFunctions(edit, model);
+    setMetadata(edit, model, {});
+    const bytesAfter = await writeModel(model, edit, target, store, removed);
+    return { source, target, bytesBefore, bytesAfter, nodes: nodes.map(({ node }) => node.name) };
+  } catch (error) {
+    await store?.discard();
+    throw error;
+  } finally {
+    await store?.close();
+    model.close();
+  }
+}
+
+async function makeDense(
+  model: Model,
+  store: TensorStore,
+  nodes: readonly StructuredNode[],
+  { signal, onProgress }: DensifyOptions,
+): Promise<Swap[]> {
+  const names = new Names(model.graph);
+  const types = declaredTypes(model.graph);
+  const weights = new Map<string, string>();
+  const swaps: Swap[] = [];
+  for (const structured of nodes) {
+    throwIfAborted(signal);
+    const { node, factors } = structured;
+    const type = valueType(structured, model.graph, types);
+    const key = [type, structured.interleaved, ...Object.values(factors).map((factor) => factor?.name)].join(
+      '\n',
+    );
+    const weight = weights.get(key) ?? (await storeWeight(structured, type, store, names));
+    weights.set(key, weight);
+    swaps.push({ old: [node], replacements: denseNodes(structured, weight, type, model, names) });
+    onProgress?.(swaps.length, nodes.length, node.name);
+  }
+  return swaps;
+}
+
+async function storeWeight(
+  { spec, factors, interleaved }: StructuredNode,
+  type: 'float32' | 'float16',
+  store: TensorStore,
+  names: Names,
+): Promise<string> {
+  const { V, S, U } = factors;
+  const numbers: Factors = {
+    ...spec,
+    V: V!.tensor.floats(),
+    U: U!.tensor.floats(),
+    ...(S && { S: S.tensor.floats() }),
+  };
+  const name = names.unique(V!.name.endsWith('.V') ? V!.name.slice(0, -2) : `${V!.name}.dense`);
+  const bytes = encodeFloats(denseTransposed(numbers, interleaved), type);
+  await store.add({ name, dims: [spec.in, spec.out], type }, bytes);
+  return name;
+}
+
+function denseNodes(
+  { node, activation, bias }: StructuredNode,
+  weight: string,
+  type: 'float32' | 'float16',
+  { opset, graph }: Model,
+  names: Names,
+) {
+  const b = new NodeBuilder(opset, `${names.unique(`${node.outputs[0]}.dense`)}.`);
+  let y = b.op('MatMul', [node.inputs[0], weight]);
+  if (bias !== undefined && !isZero(graph, bias)) y = b.op('Add', [y, bias]);
+  emitActivation(b, activation, y, (value) => b.float(value, type));
+  b.renameLast(node.outputs[0]);
+  b.nodes[0].name = node.name;
+  return b.nodes;
+}
+
+/** The zero that a node without a bias passes to a function that takes one. */
+function isZero(graph: Graph, bias: string): boolean {
+  const tensor = findConstant(graph, bias)?.tensor;
+  return tensor?.count === 1 && tensor.floats()[0] === 0;
+}
+
+/** What the graph declares for X, Y or a constant bias, else the factors' own type. */
+function valueType(
+  { node, bias, factors }: StructuredNode,
+  graph: Graph,
+  declared: ReadonlyMap<string, string>,
+): 'float32' | 'float16' {
+  const biasType = bias === undefined ? undefined : findConstant(graph, bias)?.tensor.dtype;
+  const type =
+    declared.get(node.inputs[0]) ?? declared.get(node.outputs[0]) ?? biasType ?? factors.V!.tensor.dtype;
+  return type === 'float16' ? 'float16' : 'float32';
+}
+
+function isExternal(model: Model, nodes: readonly StructuredNode[], bytes: number): boolean {
+  const dense = nodes.reduce((sum, { spec }) => sum + 4 * spec.in * spec.out, 0);
+  return findExternalTensors(model).length > 0 || bytes + dense > INLINE_LIMIT;
+}
+
+function refuseNested(graph: Graph): void {
+  const refuse = (node: Node) => {
+    throw new BlockrankError(
+      'UNSUPPORTED_MODEL',
+      `${node.label} is in a body of If, Loop or Scan; densify does not look there.`,
+    );
+  };
+  for (const node of graph.nodes)
+    for (const body of graph.bodies(node)) {
+      body.nodes.filter((inner) => inner.domain === DOMAIN).forEach(refuse);
+      refuseNested(body);
+    }
+}

@@ -1,0 +1,108 @@
+// A graph, or a function's body, with who makes and who reads each value.
+import { BlockrankError } from './errors.js';
+import type { ExternalFiles } from './external.js';
+import { Node } from './node.js';
+import { FUNCTION, GRAPH, TENSOR, VALUE_INFO } from './schema.js';
+import { Tensor } from './tensor.js';
+import type { Message } from './wire/message.js';
+
+interface GraphContent {
+  readonly nodes: readonly Message[];
+  readonly initializers: readonly Message[];
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+export class Graph {
+  readonly nodes: readonly Node[];
+  readonly initializers: ReadonlyMap<string, Tensor>;
+  readonly inputs: ReadonlySet<string>;
+  readonly outputs: ReadonlySet<string>;
+  private readonly producers = new Map<string, Node>();
+  private readonly readersOf = new Map<string, Node[]>();
+  private readonly bodiesOf = new Map<Node, Graph[]>();
+
+  private constructor(
+    readonly message: Message,
+    readonly files: ExternalFiles,
+    /** The graph whose values this one may read. */
+    readonly outer: Graph | undefined,
+    content: GraphContent,
+  ) {
+    this.nodes = content.nodes.map((node, index) => new Node(node, index));
+    this.inputs = new Set(content.inputs);
+    this.outputs = new Set(content.outputs);
+    this.initializers = this.indexInitializers(content.initializers);
+    for (const node of this.nodes) this.indexNode(node);
+  }
+
+  /** `oldInputs`: before IR 4 the inputs also listed every initializer, which did not make it replaceable. */
+  static of(message: Message, files: ExternalFiles, outer?: Graph, oldInputs = false): Graph {
+    const names = (field: number) => message.messages(field).map((info) => info.string(VALUE_INFO.name));
+    const initializers = new Set(message.messages(GRAPH.initializer).map((t) => t.string(TENSOR.name)));
+    return new Graph(message, files, outer, {
+      nodes: message.messages(GRAPH.node),
+      initializers: message.messages(GRAPH.initializer),
+      inputs: names(GRAPH.input).filter((name) => !oldInputs || !initializers.has(name)),
+      outputs: names(GRAPH.output),
+    });
+  }
+
+  static ofFunction(message: Message, files: ExternalFiles): Graph {
+    return new Graph(message, files, undefined, {
+      nodes: message.messages(FUNCTION.node),
+      initializers: [],
+      inputs: message.strings(FUNCTION.input),
+      outputs: message.strings(FUNCTION.output),
+    });
+  }
+
+  producer(name: string): Node | undefined {
+    return this.producers.get(name);
+  }
+
+  /** Nodes of this graph that read the value, themselves or in their bodies. */
+  readers(name: string): readonly Node[] {
+    return this.readersOf.get(name) ?? [];
+  }
+
+  /** Bodies of a node, as graphs. */
+  bodies(node: Node): readonly Graph[] {
+    return this.bodiesOf.get(node) ?? [];
+  }
+
+  private indexInitializers(messages: readonly Message[]): Map<string, Tensor> {
+    const initializers = new Map<string, Tensor>();
+    for (const message of messages) {
+      const name = message.string(TENSOR.name);
+      if (initializers.has(name)) throw this.duplicate(name);
+      initializers.set(name, new Tensor(message, name, this.files));
+    }
+    return initializers;
+  }
+
+  private indexNode(node: Node): void {
+    for (const name of node.outputs) {
+      if (name === '') continue;
+      if (this.producers.has(name) || this.initializers.has(name)) throw this.duplicate(name);
+      this.producers.set(name, node);
+    }
+    const bodies = node.bodies().map((body) => Graph.of(body, this.files, this));
+    if (bodies.length > 0) this.bodiesOf.set(node, bodies);
+    for (const name of new Set([...node.inputs, ...bodies.flatMap((body) => [...body.namesRead()])])) {
+      if (name === '') continue;
+      const readers = this.readersOf.get(name);
+      if (readers === undefined) this.readersOf.set(name, [node]);
+      else readers.push(node);
+    }
+  }
+
+  /** Every name read in here, also those defined in here: a superset of what is captured from outside. */
+  private namesRead(): Set<string> {
+    return new Set([...this.readersOf.keys(), ...this.outputs]);
+  }
+
+  private duplicate(name: string): BlockrankError {
+    return new BlockrankError('INVALID_MODEL', `The value '${name}' is defined twice in one graph.`);
+  }
+}

@@ -1,0 +1,126 @@
+// Every matrix product of a model, in graph order, with the match or the reason that the rules give.
+import { findConstant, type Constant } from './constants.js';
+import { BlockrankError } from './errors.js';
+import type { Graph } from './graph.js';
+import type { Model } from './model.js';
+import type { Node } from './node.js';
+import { isRefusal, type Match, type Refusal, refuse } from './rule.js';
+import { isProduct, matchProduct } from './rules/index.js';
+import { refuseTied } from './rules/tied.js';
+import type { LayerInfo } from './types.js';
+
+export interface Layer {
+  readonly info: LayerInfo;
+  /** Absent where `info.reason` is there. */
+  readonly match?: Match;
+}
+
+export function findLayers(model: Model): Layer[] {
+  const products = model.graph.nodes.filter(isProduct);
+  products.forEach(checkArity);
+  const results = refuseTied(
+    products.map((node) => matchProduct(node, model.graph)),
+    model.graph,
+  );
+  const layers = products.map((node, i) => describe(node, results[i]));
+  const nested = [...nestedProducts(model.graph, ''), ...functionProducts(model)];
+  return withUniqueIds([...layers, ...nested]);
+}
+
+function checkArity(node: Node): void {
+  if (node.inputs.length < 2 || node.outputs.length !== 1 || node.outputs[0] === '')
+    throw new BlockrankError(
+      'INVALID_MODEL',
+      `${node.label} has ${node.inputs.length} inputs and ${node.outputs.length} outputs; a product has two or more and one.`,
+    );
+}
+
+function describe(node: Node, result: Match | Refusal, place = ''): Layer {
+  const match = isRefusal(result) ? undefined : result;
+  const { weight } = result;
+  const name = match?.weightName ?? weight?.name ?? node.inputs[1];
+  const info: LayerInfo = {
+    id: place + (node.name === '' ? `${node.opType}#${node.index}` : node.name),
+    node: node.name,
+    op: node.opType,
+    weight: name,
+    shape: match ? { in: match.in, out: match.out } : refusedShape(node, result),
+    dtype: weight?.tensor.dtype ?? '',
+    location: weight?.location ?? null,
+    bytes: weight?.tensor.bytes ?? 0,
+    weightKey: match ? weightKey(match) : null,
+    input: node.inputs[0],
+    bias: match?.bias !== undefined,
+    activation: match?.activation ?? 'none',
+    fused: match ? match.nodes.slice(1).map((n) => (n.name === '' ? `${n.opType}#${n.index}` : n.name)) : [],
+    ...(isRefusal(result) && { reason: result.reason }),
+  };
+  return { info, ...(match && { match }) };
+}
+
+/** Of a weight that stays dense for other reasons than its form. */
+function refusedShape(node: Node, result: Match | Refusal): LayerInfo['shape'] {
+  const { weight } = result;
+  if (weight?.tensor.dims.length !== 2 || !isReadOnTheRight(node, result)) return null;
+  const [rows, columns] = weight.tensor.dims;
+  const isOutIn = weight.transposed !== (node.is('Gemm') && node.int('transB', 0) !== 0);
+  return isOutIn ? { in: columns, out: rows } : { in: rows, out: columns };
+}
+
+function isReadOnTheRight(node: Node, result: Match | Refusal): boolean {
+  return isRefusal(result) && result.reason.code !== 'weight-on-the-left' && node.inputs.length > 1;
+}
+
+/** Equal where the same stored numbers are used the same way. */
+function weightKey({ weight, storedOutIn, scale }: Match): string {
+  return `${weight.name}${storedOutIn ? ' transposed' : ''}${scale === 1 ? '' : ` times ${scale}`}`;
+}
+
+/** Products in the bodies of If, Loop and Scan: listed, with where they are. */
+function nestedProducts(graph: Graph, place: string): Layer[] {
+  return graph.nodes.flatMap((node) =>
+    graph.bodies(node).flatMap((body, i) => {
+      const inside = `${place}${node.name === '' ? `${node.opType}#${node.index}` : node.name}/${i}/`;
+      return [...refusedProducts(body, inside, `a body of ${node.label}`), ...nestedProducts(body, inside)];
+    }),
+  );
+}
+
+function functionProducts(model: Model): Layer[] {
+  return [...model.functions].flatMap(([name, body]) =>
+    refusedProducts(body, `${name}/`, `the function ${name}`),
+  );
+}
+
+function refusedProducts(graph: Graph, place: string, where: string): Layer[] {
+  const isWeighted = (node: Node) => visibleConstant(graph, node.inputs[1] ?? '') !== undefined;
+  return graph.nodes.filter(isProduct).map((node) => {
+    const refusal = isWeighted(node)
+      ? refuse('inside-subgraph', `${node.label} is in ${where}, where nothing is rewritten yet.`)
+      : refuse('weight-not-constant', `'${node.inputs[1]}' of ${node.label} in ${where} is computed.`);
+    const weight = visibleConstant(graph, node.inputs[1] ?? '');
+    return describe(node, weight ? { ...refusal, weight } : refusal, place);
+  });
+}
+
+/** Looks outwards through the graphs around a body. */
+function visibleConstant(graph: Graph, name: string): Constant | undefined {
+  if (graph.inputs.has(name)) return undefined;
+  return (
+    findConstant(graph, name) ??
+    (graph.outer && graph.producer(name) === undefined ? visibleConstant(graph.outer, name) : undefined)
+  );
+}
+
+function withUniqueIds(layers: readonly Layer[]): Layer[] {
+  const count = new Map<string, number>();
+  for (const { info } of layers) count.set(info.id, (count.get(info.id) ?? 0) + 1);
+  const used = new Set<string>();
+  return layers.map((layer, position) => {
+    let id = layer.info.id;
+    if (count.get(id)! > 1) id = `${id}#${position}`;
+    while (used.has(id)) id += "'";
+    used.add(id);
+    return { ...layer, info: { ...layer.info, id } };
+  });
+}

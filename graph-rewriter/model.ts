@@ -1,0 +1,79 @@
+// An ONNX file opened for reading.
+import { createHash } from 'node:crypto';
+import { BlockrankError } from './errors.js';
+import { ExternalFiles } from './external.js';
+import { Graph } from './graph.js';
+import { FUNCTION, isStandardDomain, MODEL, OPSET } from './schema.js';
+import { Message } from './wire/message.js';
+import { invalid } from './wire/scan.js';
+import { FileSource, type Source } from './wire/source.js';
+
+/** The oldest that ONNX Runtime promises to run. */
+const OLDEST_OPSET = 7;
+export const DOMAIN = 'ai.blockrank';
+
+export class Model {
+  readonly irVersion: number;
+  /** Version of the standard operators. */
+  readonly opset: number;
+  readonly graph: Graph;
+  readonly functions: ReadonlyMap<string, Graph>;
+
+  private constructor(
+    readonly source: Source,
+    readonly message: Message,
+    readonly files: ExternalFiles,
+  ) {
+    this.irVersion = message.int(MODEL.irVersion);
+    const graph = message.message(MODEL.graph);
+    if (this.irVersion < 1 || graph === undefined)
+      throw invalid(source, 0, this.irVersion < 1 ? 'no IR version' : 'no graph');
+    this.opset = this.standardOpset();
+    this.graph = Graph.of(graph, files, undefined, this.irVersion < 4);
+    if (this.graph.outputs.size === 0) throw invalid(source, graph.start, 'a graph without outputs');
+    this.functions = new Map(
+      message
+        .messages(MODEL.functions)
+        .map((f) => [`${f.string(FUNCTION.domain)}.${f.string(FUNCTION.name)}`, Graph.ofFunction(f, files)]),
+    );
+  }
+
+  static open(path: string): Model {
+    const source = new FileSource(path);
+    const files = new ExternalFiles(path);
+    try {
+      return new Model(source, Message.of(source), files);
+    } catch (error) {
+      source.close();
+      throw error;
+    }
+  }
+
+  /** SHA-256 of the file, in hex. */
+  sha256(): string {
+    const hash = createHash('sha256');
+    const chunk = 1 << 20;
+    for (let at = 0; at < this.source.size; at += chunk)
+      hash.update(this.source.read(at, Math.min(at + chunk, this.source.size)));
+    return hash.digest('hex');
+  }
+
+  close(): void {
+    this.source.close();
+    this.files.close();
+  }
+
+  private standardOpset(): number {
+    const versions = this.message
+      .messages(MODEL.opsetImport)
+      .filter((opset) => isStandardDomain(opset.string(OPSET.domain)))
+      .map((opset) => opset.int(OPSET.version));
+    const opset = Math.max(0, ...versions);
+    if (opset < OLDEST_OPSET)
+      throw new BlockrankError(
+        'UNSUPPORTED_MODEL',
+        `${this.source.path} uses opset ${opset} of the standard operators; ${OLDEST_OPSET} is the oldest supported. Convert it with onnx.version_converter.`,
+      );
+    return opset;
+  }
+}

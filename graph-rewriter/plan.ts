@@ -1,0 +1,115 @@
+// Chooses structure, blocks and rank for each layer.
+import { BFLOAT16_OPSET } from './check-plan.js';
+import { type BlockCounts, checkBlockOption, chooseBlocks } from './blocks.js';
+import { BlockrankError } from './errors.js';
+import { STRUCTURES, type StructureSpec } from './factorize/types.js';
+import { FLOAT_BYTES } from './floats.js';
+import { selector } from './select.js';
+import { type Shape, fullRank, largestShrinkingRank, sizePerRank, weightBytes } from './structure-size.js';
+import {
+  FACTOR_TYPES,
+  type FactorType,
+  type LayerInfo,
+  type LayerPlan,
+  type ModelInfo,
+  type PlanOptions,
+  type Reason,
+  type RewritePlan,
+} from './types.js';
+import { keepMixedTypes } from './mixed-types.js';
+
+export { formatPlan, parsePlan } from './plan-json.js';
+
+export const DEFAULT_STRUCTURE = 'blast';
+export const DEFAULT_KEEP = 0.5;
+/** 64 × 64: below, a layer's overhead outweighs its arithmetic. */
+export const DEFAULT_MIN_SIZE = 4096;
+
+/** Pure: the same model and options give the same plan. Throws INVALID_ARGUMENT. */
+export function planRewrite(info: ModelInfo, options: PlanOptions = {}): RewritePlan {
+  checkOptions(options);
+  if (options.factorType === 'bfloat16' && info.opset < BFLOAT16_OPSET)
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      `Factors of bfloat16 need opset ${BFLOAT16_OPSET}; ${info.path} has ${info.opset}. Choose float16.`,
+    );
+  const isSelected = selector(info.layers, options);
+  const layers = info.layers.map((layer): LayerPlan => {
+    if (layer.reason !== undefined) return { id: layer.id, keep: layer.reason };
+    if (!isSelected(layer)) return keep(layer, 'excluded', 'The include and exclude patterns leave it out.');
+    return planLayer(layer, layer.shape!, options, info.opset);
+  });
+  refuseUselessRank(layers, options);
+  return { version: 1, source: info.sha256, layers: keepMixedTypes(info, layers) };
+}
+
+function planLayer(layer: LayerInfo, shape: Shape, options: PlanOptions, opset: number): LayerPlan {
+  const minSize = Math.max(1, options.minSize ?? DEFAULT_MIN_SIZE);
+  const size = shape.in * shape.out;
+  if (size < minSize)
+    return keep(
+      layer,
+      'too-small',
+      `It has ${size} numbers; layers of fewer than ${minSize} are left alone.`,
+    );
+  const structure = options.structure ?? DEFAULT_STRUCTURE;
+  const blocks = chooseBlocks(structure, shape, options.blocks, opset);
+  if ('code' in blocks) return { id: layer.id, keep: blocks };
+  const factorType = options.factorType ?? (layer.dtype as FactorType);
+  const rank = chooseRank(shape, layer.dtype, { structure, ...blocks }, factorType, options);
+  if (typeof rank !== 'number') return { id: layer.id, keep: rank };
+  return { id: layer.id, spec: { structure, rank, ...blocks }, factorType };
+}
+
+function chooseRank(
+  shape: Shape,
+  dtype: string,
+  blocks: Pick<StructureSpec, 'structure'> & BlockCounts,
+  type: FactorType,
+  { rank, keep: share = DEFAULT_KEEP }: PlanOptions,
+): number | Reason {
+  const largest = largestShrinkingRank(shape, dtype, blocks, type);
+  const each = sizePerRank(shape, blocks) * FLOAT_BYTES[type];
+  const affordable = Math.floor((share * weightBytes(shape, dtype)) / each);
+  const chosen = rank ?? Math.min(largest, affordable, fullRank(shape, blocks));
+  if (chosen >= 1 && chosen <= largest) return chosen;
+  const what = `[${shape.in}, ${shape.out}] as ${blocks.structure} of ${blocks.blocksIn}×${blocks.blocksOut} blocks`;
+  const why =
+    largest < 1
+      ? `no rank makes ${what} smaller`
+      : rank === undefined
+        ? `rank 1 of ${what} is already more than ${share} of the weight`
+        : `rank ${rank} does not make ${what} smaller; ${largest} is the largest that does`;
+  return { code: 'rank-does-not-shrink', message: `${why[0].toUpperCase()}${why.slice(1)}.` };
+}
+
+/** A rank that fits no layer at all is a mistake of the caller, not a property of the layers. */
+function refuseUselessRank(layers: readonly LayerPlan[], { rank }: PlanOptions): void {
+  if (rank === undefined || layers.some((layer) => 'spec' in layer)) return;
+  const refused = layers.find((layer) => 'keep' in layer && layer.keep.code === 'rank-does-not-shrink');
+  if (refused !== undefined && 'keep' in refused)
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      `Rank ${rank} would shrink no layer. ${refused.id}: ${refused.keep.message}`,
+    );
+}
+
+function keep(layer: LayerInfo, code: Reason['code'], message: string): LayerPlan {
+  return { id: layer.id, keep: { code, message } };
+}
+
+function checkOptions({ structure, keep, rank, blocks, minSize, factorType }: PlanOptions): void {
+  const refuse = (expected: string, found: unknown) => {
+    throw new BlockrankError('INVALID_ARGUMENT', `Expected ${expected}; found ${JSON.stringify(found)}.`);
+  };
+  if (structure !== undefined && !STRUCTURES.includes(structure))
+    refuse(`structure to be one of ${STRUCTURES.join(', ')}`, structure);
+  if (keep !== undefined && rank !== undefined) refuse('keep or rank, not both', { keep, rank });
+  if (keep !== undefined && !(keep > 0 && keep <= 1)) refuse('keep to be more than 0 and at most 1', keep);
+  if (rank !== undefined && !(Number.isInteger(rank) && rank >= 1))
+    refuse('rank to be a whole number from 1 up', rank);
+  if (minSize !== undefined && !(minSize >= 0)) refuse('minSize to be a number from 0 up', minSize);
+  if (factorType !== undefined && !FACTOR_TYPES.includes(factorType))
+    refuse(`factorType to be one of ${FACTOR_TYPES.join(', ')}`, factorType);
+  checkBlockOption(blocks);
+}

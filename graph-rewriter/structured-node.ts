@@ -1,0 +1,68 @@
+// A node of ours as read from a model: its factors and what it does with the product.
+import { type Constant, findConstant } from './constants.js';
+import { BlockrankError } from './errors.js';
+import type { Factors, StructureSpec } from './factorize/types.js';
+import { FACTOR_NAMES } from './functions/index.js';
+import type { Graph } from './graph.js';
+import type { Node } from './node.js';
+import { parseOperatorName } from './operator-name.js';
+import { sizePerRank } from './structure-size.js';
+import type { Activation } from './types.js';
+
+export interface StructuredNode {
+  readonly node: Node;
+  readonly activation: Activation;
+  readonly interleaved: boolean;
+  readonly spec: Omit<Factors, 'V' | 'S' | 'U'>;
+  readonly factors: Readonly<Record<'V' | 'S' | 'U', Constant | undefined>>;
+  /** Name of the bias; undefined where there is none. */
+  readonly bias: string | undefined;
+}
+
+/** Throws INVALID_MODEL where the node is not as docs/operators.md says. */
+export function readStructuredNode(node: Node, graph: Graph): StructuredNode {
+  const op = parseOperatorName(node.opType);
+  if (op === undefined)
+    throw wrong(node, `an operator called ${node.opType}, which this version does not know`);
+  const names = FACTOR_NAMES[op.structure];
+  const found = names.map((name, i) => [name, findConstant(graph, node.inputs[i + 1] ?? '')] as const);
+  for (const [name, constant] of found)
+    if (constant === undefined || constant.transposed)
+      throw wrong(node, `a factor ${name} that is not constant`);
+  const factors = Object.fromEntries(found) as StructuredNode['factors'];
+  return {
+    node,
+    activation: activationOf(node, op.activation),
+    interleaved: op.interleaved || node.string('output_order', 'contiguous') === 'interleaved',
+    spec: readSpec(node, op.structure, factors),
+    factors,
+    bias: node.inputs[names.length + 1] || undefined,
+  };
+}
+
+/** The variant's name fixes the activation; the plain name leaves it to the attribute. */
+function activationOf(node: Node, named: Activation): Activation {
+  return named === 'none' ? (node.string('activation', 'none') as Activation) : named;
+}
+
+function readSpec(
+  node: Node,
+  structure: StructureSpec['structure'],
+  { V, S, U }: StructuredNode['factors'],
+): StructuredNode['spec'] {
+  const v = V!.tensor.dims;
+  const u = U!.tensor.dims;
+  const s = S?.tensor.dims ?? [];
+  const spec =
+    structure === 'monarch'
+      ? { structure, rank: v[1], blocksIn: u[1], blocksOut: v[0], in: v[2], out: u[0] }
+      : { structure, rank: v[0], blocksIn: s[1] ?? 1, blocksOut: s[0] ?? 1, in: v[1], out: u[0] };
+  const numbers = V!.tensor.count + U!.tensor.count + (S?.tensor.count ?? 0);
+  if (numbers !== spec.rank * sizePerRank(spec, spec) || u.at(-1) !== spec.rank)
+    throw wrong(node, `factors of shapes ${[v, s, u].map((dims) => `[${dims.join(', ')}]`).join(' ')}`);
+  return spec;
+}
+
+function wrong(node: Node, found: string): BlockrankError {
+  return new BlockrankError('INVALID_MODEL', `${node.label} has ${found}.`);
+}

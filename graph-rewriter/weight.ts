@@ -1,0 +1,42 @@
+// Reads the weight of a match as the factorization wants it.
+import type { DenseWeight } from './factorize/types.js';
+import type { Match } from './rule.js';
+import type { Reason } from './types.js';
+
+/** [out, in] in float32, or the reason why its numbers cannot be factorized. Peak memory: the result and a few megabytes. */
+export function readWeight(match: Match): DenseWeight | Reason {
+  const { in: inputs, out, storedOutIn } = match;
+  const data = new Float32Array(inputs * out);
+  let offset = 0;
+  for (const chunk of match.weight.tensor.floatChunks()) {
+    const bad = chunk.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0)
+      return {
+        code: 'weight-not-finite',
+        message: `'${match.weight.name}' holds ${chunk[bad]} at position ${offset + bad}.`,
+      };
+    if (storedOutIn) data.set(chunk, offset);
+    else transposeInto(data, chunk, offset, inputs, out);
+    offset += chunk.length;
+  }
+  return { in: inputs, out, data };
+}
+
+/** `chunk` is numbers offset … of [in, out], row by row; `data` is [out, in]. */
+function transposeInto(
+  data: Float32Array,
+  chunk: Float32Array,
+  offset: number,
+  inputs: number,
+  out: number,
+): void {
+  let row = Math.floor(offset / out);
+  let column = offset % out;
+  for (const value of chunk) {
+    data[column * inputs + row] = value;
+    if (++column === out) {
+      column = 0;
+      row++;
+    }
+  }
+}

@@ -1,0 +1,69 @@
+// Covariances of what enters the layers that are to be rewritten, from runs of the original model.
+import type * as ort from 'onnxruntime-node';
+import { BlockrankError } from '../graph-rewriter/errors.js';
+import { collectCovariances, type Covariance } from '../graph-rewriter/calibration/index.js';
+import type { LayerInfo } from '../graph-rewriter/types.js';
+import { loadDataSets, readGraphInputs, type InputOptions } from './inputs/index.js';
+import type { OnProgress } from './progress.js';
+
+export type Feeds = Record<string, ort.Tensor>;
+
+/** Where inputs are stored (as for `validate`), or the feeds themselves. */
+export type CalibrationSource = InputOptions | AsyncIterable<Feeds> | Iterable<Feeds>;
+
+/** The covariance [in, in] to factorize a layer's weight with; undefined where nothing was seen of its input. */
+export type Covariances = (layer: LayerInfo) => Float32Array | undefined;
+
+interface Watch {
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: OnProgress | undefined;
+}
+
+/** @throws BlockrankError INVALID_INPUTS where the source holds no feeds, and the codes of `collectCovariances` */
+export async function calibrate(
+  model: string,
+  layers: readonly LayerInfo[],
+  source: CalibrationSource,
+  { signal, onProgress }: Watch,
+): Promise<Covariances> {
+  let runs = 0;
+  const covariances = await collectCovariances({
+    modelPath: model,
+    tensors: layers.map((layer) => layer.input),
+    inputs: isIterable(source) ? source : feedsOf(model, source),
+    onProgress: (done) => {
+      runs = done;
+      onProgress?.({ step: 'calibrating', done, total: null });
+    },
+    ...(signal ? { signal } : {}),
+  });
+  if (runs === 0) throw new BlockrankError('INVALID_INPUTS', 'the calibration source holds no inputs');
+  return (layer) => pooled(layers, layer, covariances);
+}
+
+function isIterable(source: CalibrationSource): source is AsyncIterable<Feeds> | Iterable<Feeds> {
+  return Symbol.asyncIterator in source || Symbol.iterator in source;
+}
+
+async function* feedsOf(model: string, source: InputOptions): AsyncGenerator<Feeds> {
+  for await (const dataSet of loadDataSets(readGraphInputs(model), [], source)) yield dataSet.inputs;
+}
+
+/** A weight that several layers share is factorized once: for what enters any of them, each row counting the same. */
+function pooled(
+  layers: readonly LayerInfo[],
+  layer: LayerInfo,
+  covariances: ReadonlyMap<string, Covariance>,
+): Float32Array | undefined {
+  const sharing = layers.filter(
+    ({ id, weightKey }) => id === layer.id || (weightKey !== null && weightKey === layer.weightKey),
+  );
+  const seen = sharing
+    .map(({ input }) => covariances.get(input))
+    .filter((covariance): covariance is Covariance => covariance !== undefined && covariance.samples > 0);
+  if (seen.length < 2) return seen[0]?.matrix;
+  const samples = seen.reduce((sum, covariance) => sum + covariance.samples, 0);
+  return seen[0].matrix.map((_, index) =>
+    seen.reduce((sum, covariance) => sum + (covariance.samples / samples) * covariance.matrix[index], 0),
+  );
+}

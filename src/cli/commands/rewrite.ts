@@ -1,0 +1,188 @@
+// `blockrank rewrite model.onnx -o out.onnx`
+import { readFile, writeFile } from 'node:fs/promises';
+import { Option, type Command } from 'commander';
+import { BlockrankError } from '../../../graph-rewriter/errors.js';
+import { METHODS, STRUCTURES, type Method, type Structure } from '../../../graph-rewriter/factorize/types.js';
+import { formatPlan, parsePlan } from '../../../graph-rewriter/plan.js';
+import type { FactorType, LayerInfo, ModelInfo, RewritePlan } from '../../../graph-rewriter/types.js';
+import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
+import { count, formatBytes, formatShape } from '../format.js';
+import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
+import { blockCounts, repeated, share, wholeNumber } from '../parsers.js';
+import { runCommand, type CommandContext, type CommandResult } from '../run.js';
+import { formatTable } from '../table.js';
+
+interface Flags {
+  readonly output?: string;
+  readonly structure?: Structure;
+  readonly keep?: number;
+  readonly rank?: number;
+  readonly blocks?: number | [number, number];
+  readonly include?: string[];
+  readonly exclude?: string[];
+  readonly minSize?: number;
+  readonly factors?: FactorType;
+  readonly method?: Method;
+  readonly iterations?: number;
+  readonly seed?: number;
+  readonly calibration?: string[];
+  readonly plan?: string;
+  readonly planOut?: string;
+  readonly dryRun?: boolean;
+  readonly overwrite?: boolean;
+}
+
+const UNCALIBRATED =
+  'The factors were fitted to the weights alone. With --calibration <real inputs> they cost far less accuracy; compare with validate.';
+const FACTOR_TYPES: readonly FactorType[] = ['float32', 'float16', 'bfloat16'];
+
+export function addRewrite(program: Command): void {
+  program
+    .command('rewrite')
+    .summary('replace dense weights by block low-rank ones')
+    .description(
+      'Replaces the dense weights of MatMul and Gemm by block low-rank factors and writes a model that runs anywhere.',
+    )
+    .argument('<model>', 'ONNX file')
+    .option('-o, --output <file>', 'where to write the rewritten model (needed unless --dry-run)')
+    .addOption(new Option('--structure <name>', 'form of the factors').choices(STRUCTURES))
+    .addOption(new Option('--keep <share>', 'bytes kept of each rewritten weight, e.g. 0.5').argParser(share))
+    .addOption(
+      new Option('--rank <n>', 'rank, instead of --keep').argParser(wholeNumber(1)).conflicts('keep'),
+    )
+    .option('--blocks <n|in,out>', 'blocks on either side of a weight', blockCounts)
+    .option(
+      '--include <glob>',
+      'rewrite only layers whose node or weight name matches; may be repeated',
+      repeated,
+    )
+    .option(
+      '--exclude <glob>',
+      'leave layers dense whose node or weight name matches; may be repeated',
+      repeated,
+    )
+    .option('--min-size <n>', 'leave weights with fewer elements dense', wholeNumber(0))
+    .addOption(new Option('--factors <type>', 'type that factors are stored in').choices(FACTOR_TYPES))
+    .addOption(new Option('--method <name>', 'how BLAST is fitted').choices(METHODS))
+    .option('--iterations <n>', 'sweeps of the fit', wholeNumber(1))
+    .option('--seed <n>', 'seed of the fit', wholeNumber(0))
+    .option(
+      '--calibration <path>',
+      'inputs to fit the factors to: test_data_set folders or .npz; may be repeated',
+      repeated,
+    )
+    .option('--plan <file>', 'apply this plan instead of making one')
+    .option('--plan-out <file>', 'write the plan as JSON, to edit and apply with --plan')
+    .option('--dry-run', 'print the plan and write no model')
+    .option('--overwrite', 'allow the output to be the input itself')
+    .action((path: string, flags: Flags, command: Command) =>
+      runCommand(command, (context) => runRewrite(path, flags, context)),
+    );
+}
+
+async function runRewrite(path: string, flags: Flags, context: CommandContext): Promise<CommandResult> {
+  requireConsistent(flags);
+  const given = flags.plan === undefined ? undefined : parsePlan(await readFile(flags.plan, 'utf8'));
+  const options = rewriteOptions(flags, context, given);
+  const { info, plan } = await planModel(path, options);
+  if (flags.planOut !== undefined) await writeFile(flags.planOut, formatPlan(plan));
+  if (flags.dryRun || flags.output === undefined) {
+    return { json: plan, text: describePlan(info, plan, context.width) };
+  }
+  const report = await rewrite(path, flags.output, { ...options, plan });
+  const text = formatRewriteReport(report, context.width);
+  return { json: report, text: flags.calibration ? text : `${text}\n\n${UNCALIBRATED}` };
+}
+
+function requireConsistent(flags: Flags): void {
+  if (flags.output === undefined && !flags.dryRun && flags.planOut === undefined) {
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      'say where to write the model with -o, or give --dry-run to see the plan alone',
+    );
+  }
+  const planning = [
+    'structure',
+    'keep',
+    'rank',
+    'blocks',
+    'include',
+    'exclude',
+    'minSize',
+    'factors',
+  ] as const;
+  const clash = planning.filter((name) => flags.plan !== undefined && flags[name] !== undefined);
+  if (clash.length) {
+    const names = clash.map((name) => (name === 'minSize' ? '--min-size' : `--${name}`)).join(', ');
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      `--plan says what is done with each layer: give it without ${names}, or edit the plan`,
+    );
+  }
+}
+
+function rewriteOptions(
+  flags: Flags,
+  context: CommandContext,
+  plan: RewritePlan | undefined,
+): RewriteOptions {
+  const { structure, keep, rank, blocks, include, exclude, minSize, method, iterations, seed } = flags;
+  const optional = {
+    structure,
+    keep,
+    rank,
+    blocks,
+    include,
+    exclude,
+    minSize,
+    method,
+    iterations,
+    seed,
+    plan,
+  };
+  return {
+    // Absent options are left out: the planner's own defaults hold.
+    ...(Object.fromEntries(
+      Object.entries(optional).filter(([, value]) => value !== undefined),
+    ) as RewriteOptions),
+    ...(flags.factors ? { factorType: flags.factors } : {}),
+    ...(flags.calibration ? { calibration: { paths: flags.calibration } } : {}),
+    overwrite: flags.overwrite ?? false,
+    signal: context.signal,
+    onProgress: context.onProgress,
+  };
+}
+
+function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string {
+  const layers = new Map(info.layers.map((layer) => [layer.id, layer]));
+  const rewritten = plan.layers.flatMap((entry) => ('spec' in entry ? [entry] : []));
+  const kept = plan.layers.flatMap((entry) =>
+    'keep' in entry ? [{ layer: entry, reason: entry.keep }] : [],
+  );
+  const rows = rewritten.map(({ id, spec, factorType }) => {
+    const layer = layers.get(id) as LayerInfo;
+    return [
+      id,
+      formatShape(layer.shape),
+      formatBytes(layer.bytes),
+      spec.structure,
+      formatBlocks(spec),
+      String(spec.rank),
+      factorType,
+    ];
+  });
+  const columns = [
+    { title: 'would be rewritten' },
+    { title: 'in × out', align: 'right' },
+    { title: 'size', align: 'right' },
+    { title: 'as' },
+    { title: 'blocks', align: 'right' },
+    { title: 'rank', align: 'right' },
+    { title: 'factors' },
+  ] as const;
+  return [
+    ...(rows.length ? [formatTable(columns, rows, width)] : []),
+    ...(kept.length ? [formatKept(kept, width)] : []),
+    `${count(rewritten.length, 'layer')} would be rewritten, ${kept.length} stay dense; no model was written`,
+  ].join('\n\n');
+}

@@ -1,0 +1,50 @@
+// The options that say what the models are fed and how they are run: the same for `validate` and for calibration.
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import type * as ort from 'onnxruntime-node';
+import { BlockrankError } from '../../graph-rewriter/errors.js';
+import { errorMessage } from '../progress.js';
+import { repeated, wholeNumber } from './parsers.js';
+
+export interface SessionFlags {
+  readonly provider?: string[];
+  readonly threads?: number;
+  readonly sessionOptions?: string;
+}
+
+export function addSessionOptions(command: Command): Command {
+  return command
+    .option(
+      '--provider <name>',
+      'execution provider, e.g. cuda; repeat in order of preference (default: cpu)',
+      repeated,
+    )
+    .option('--threads <n>', 'threads of one operator (default: one per core)', wholeNumber(1))
+    .option('--session-options <json>', 'further onnxruntime-node session options: JSON, or a file of it');
+}
+
+/** @throws BlockrankError INVALID_ARGUMENT for text that is no JSON object */
+export async function sessionOptions(flags: SessionFlags): Promise<ort.InferenceSession.SessionOptions> {
+  return {
+    ...(flags.sessionOptions === undefined ? {} : await parseObject(flags.sessionOptions)),
+    ...(flags.provider ? { executionProviders: flags.provider } : {}),
+    ...(flags.threads ? { intraOpNumThreads: flags.threads } : {}),
+  };
+}
+
+async function parseObject(textOrPath: string): Promise<Record<string, unknown>> {
+  try {
+    const inline = textOrPath.trimStart().startsWith('{');
+    const value: unknown = JSON.parse(inline ? textOrPath : await readFile(textOrPath, 'utf8'));
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return value as Record<string, unknown>;
+    }
+    throw new Error('it is no object');
+  } catch (cause) {
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      `--session-options must be a JSON object or a file that holds one, for example {"intraOpNumThreads": 2}: ${errorMessage(cause)}`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,82 @@
+// How layers and plans are shown to people.
+import type { StructureSpec } from '../../graph-rewriter/factorize/types.js';
+import type { LayerInfo, LayerResult, Reason, RewriteReport } from '../../graph-rewriter/types.js';
+import { count, formatBytes, formatNumber, formatPercent, formatShape } from './format.js';
+import { groupBy } from './group.js';
+import { formatTable } from './table.js';
+
+/** `4 × 4`, in × out; nothing for low rank, which has no blocks. */
+export function formatBlocks({ structure, blocksIn, blocksOut }: StructureSpec): string {
+  return structure === 'low-rank' ? '' : `${blocksIn} × ${blocksOut}`;
+}
+
+/** Layers that stay dense, one line for all that do so for one reason. */
+export function formatKept(
+  kept: readonly { readonly layer: Pick<LayerInfo, 'id'>; readonly reason: Reason }[],
+  width: number,
+): string {
+  const byMessage = groupBy(kept, ({ reason }) => `${reason.code} ${reason.message}`);
+  const rows = byMessage.map((group) => [
+    group.length > 3 ? count(group.length, 'layer') : group.map(({ layer }) => layer.id).join(', '),
+    group[0].reason.code,
+    group[0].reason.message,
+  ]);
+  return formatTable(
+    [{ title: 'stays dense' }, { title: 'reason' }, { title: 'why', wrap: true }],
+    rows,
+    width,
+  );
+}
+
+/** What a rewrite did: layers, what stayed and why, totals. */
+export function formatRewriteReport(report: RewriteReport, width: number): string {
+  const parts: string[] = [];
+  const rewritten = report.layers.filter((layer) => layer.result);
+  const kept = report.layers.flatMap(({ layer, plan }) =>
+    'keep' in plan ? [{ layer, reason: plan.keep }] : [],
+  );
+  // Without calibration both errors are the same number.
+  const calibrated = rewritten.some(({ result }) => result?.weightedError !== result?.relativeError);
+  const shown = calibrated ? RESULT_COLUMNS : RESULT_COLUMNS.slice(0, -1);
+  if (rewritten.length)
+    parts.push(
+      formatTable(
+        shown,
+        rewritten.map((layer) => resultRow(layer).slice(0, shown.length)),
+        width,
+      ),
+    );
+  if (kept.length) parts.push(formatKept(kept, width));
+  parts.push(
+    `${count(rewritten.length, 'layer')} rewritten, ${kept.length} kept; ` +
+      `${formatBytes(report.bytesBefore)} before, ${formatBytes(report.bytesAfter)} after (${formatPercent(report.bytesAfter / report.bytesBefore)})`,
+  );
+  return parts.join('\n\n');
+}
+
+const RESULT_COLUMNS = [
+  { title: 'rewritten' },
+  { title: 'in × out', align: 'right' },
+  { title: 'as' },
+  { title: 'blocks', align: 'right' },
+  { title: 'rank', align: 'right' },
+  { title: 'before', align: 'right' },
+  { title: 'after', align: 'right' },
+  { title: 'error', align: 'right' },
+  { title: 'weighted', align: 'right' },
+] as const;
+
+function resultRow({ layer, plan, result }: LayerResult): string[] {
+  if (!result || !('spec' in plan)) return [];
+  return [
+    layer.id,
+    formatShape(layer.shape),
+    result.op,
+    formatBlocks(plan.spec),
+    String(plan.spec.rank),
+    formatBytes(result.bytesBefore),
+    formatBytes(result.bytesAfter),
+    formatNumber(result.relativeError),
+    formatNumber(result.weightedError),
+  ];
+}

@@ -1,0 +1,22 @@
+// Sessions of the application's own onnxruntime-node.
+import { existsSync } from 'node:fs';
+import type * as ort from 'onnxruntime-node';
+import { BlockrankError } from '../../graph-rewriter/errors.js';
+import { loadOnnxRuntime } from '../../graph-rewriter/onnxruntime.js';
+import { errorMessage } from '../progress.js';
+
+/** Creates a session. @throws BlockrankError IO where there is no such file, SESSION naming the model, or the loader's codes */
+export async function openSession(
+  model: string,
+  options: ort.InferenceSession.SessionOptions = {},
+): Promise<ort.InferenceSession> {
+  if (!existsSync(model)) throw new BlockrankError('IO', `${model}: there is no such file`);
+  const runtime = loadOnnxRuntime();
+  try {
+    // Warnings (2) are for the exporter of the model; errors are thrown anyway.
+    return await runtime.InferenceSession.create(model, { logSeverityLevel: 3, ...options });
+  } catch (cause) {
+    const message = `${model} could not be opened by onnxruntime-node: ${errorMessage(cause)}`;
+    throw new BlockrankError('SESSION', message, { cause });
+  }
+}

@@ -1,0 +1,47 @@
+/** The native seam: what blockrank.node (src/native/addon.cc) exports, described by hand, and how it is loaded. */
+import { createRequire } from 'node:module';
+import { findNativeFile } from './locate.js';
+
+/** One ONNX Runtime that this process has loaded. */
+export interface NativeRuntime {
+  /** Path of its libonnxruntime. */
+  readonly path: string;
+  /** Such as 1.29.0; '' where `problem` is set. */
+  readonly version: string;
+  /** The onnxruntime_binding.node files that are linked to it. */
+  readonly bindings: readonly string[];
+  /** Custom-op libraries registered with it, in order. */
+  readonly libraries: readonly string[];
+  /** Why it cannot be hooked, with an error code. */
+  readonly code?: 'ORT_UNSUPPORTED' | 'HOOK_FAILED';
+  readonly problem?: string;
+}
+
+export interface CudaDriver {
+  /** Why there is no usable driver; '' where there is one. */
+  readonly error: string;
+  /** Newest CUDA that the driver supports, 1000 · major + 10 · minor. */
+  readonly version: number;
+  /** Names of the devices. */
+  readonly devices: readonly string[];
+}
+
+/** Synchronous, callable from any thread; the state behind it is one per process. Throws Errors whose `code` is an ErrorCode. */
+export interface Addon {
+  runtimes(): NativeRuntime[];
+  /** Tries the library in the runtime loaded from `runtimePath`, then adds it to every session created from now on. */
+  register(runtimePath: string, library: string): void;
+  /** Takes the library away from every runtime; false where it was not registered. */
+  unregister(library: string): boolean;
+  /** What the library's BlockrankBuildInfo() returns (JSON); null where it exports none. */
+  buildInfo(library: string): string | null;
+  /** Why the dynamic loader does not find that shared library; null where it does. */
+  loadError(name: string): string | null;
+  cudaDriver(): CudaDriver;
+}
+
+/** @throws BlockrankError NATIVE_MISSING with every place that was tried. */
+export function loadAddon(): Addon {
+  const require = createRequire(import.meta.url);
+  return findNativeFile('blockrank.node', (path) => require(path) as Addon);
+}

@@ -1,0 +1,86 @@
+/** Creates an onnxruntime-node session that knows blockrank's operators, on the device of the caller's choice. */
+import type { InferenceSession } from 'onnxruntime-node';
+import { BlockrankError } from '../graph-rewriter/errors.js';
+import { whyNotCuda } from './doctor/cuda.js';
+import { loadAddon } from './loader/addon.js';
+import { loadOnnxRuntime } from '../graph-rewriter/onnxruntime.js';
+import { register } from './loader/register.js';
+
+export interface CreateSessionOptions extends InferenceSession.SessionOptions {
+  /**
+   * `auto` (default): CUDA where it works, else the CPU. `cuda`: CUDA or an error. `cpu`: the CPU.
+   * Leave it out to give `executionProviders` yourself.
+   */
+  readonly device?: 'auto' | 'cpu' | 'cuda';
+}
+
+export interface CreatedSession {
+  readonly session: InferenceSession;
+  /** First execution provider of the session; nodes that it cannot run go to the CPU, as always in ONNX Runtime. */
+  readonly provider: string;
+  /** For `auto` without CUDA: why. */
+  readonly fallback?: string;
+}
+
+/**
+ * @param model path of an ONNX file, or its bytes.
+ * @throws BlockrankError as `register`; SESSION where the session cannot be created, or where `cuda` was asked for and
+ * cannot be used; INVALID_ARGUMENT where both `device` and `executionProviders` are given.
+ */
+export async function createSession(
+  model: string | Uint8Array,
+  { device, ...options }: CreateSessionOptions = {},
+): Promise<CreatedSession> {
+  register();
+  const { executionProviders } = options;
+  if (executionProviders && device) {
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      'Expected `device` or `executionProviders`, got both. Leave one out.',
+    );
+  }
+  if (executionProviders) {
+    const [first] = executionProviders;
+    const provider = typeof first === 'string' ? first : (first?.name ?? 'cpu');
+    return { session: await create(model, options), provider };
+  }
+  const on = (name: string) => create(model, { ...options, executionProviders: [name] });
+  if (device === 'cpu') return { session: await on('cpu'), provider: 'cpu' };
+
+  const missing = whyNotCuda(loadAddon());
+  if (device === 'cuda') {
+    if (missing)
+      throw new BlockrankError('SESSION', `CUDA was asked for but cannot be used. ${missing}. ${ADVICE}`);
+    return { session: await on('cuda'), provider: 'cuda' };
+  }
+  if (missing) return { session: await on('cpu'), provider: 'cpu', fallback: missing };
+  try {
+    return { session: await on('cuda'), provider: 'cuda' };
+  } catch (error) {
+    return { session: await on('cpu'), provider: 'cpu', fallback: (error as Error).message };
+  }
+}
+
+const ADVICE = "`npx blockrank doctor` has the details; `device: 'cpu'` runs without it.";
+
+async function create(
+  model: string | Uint8Array,
+  options: InferenceSession.SessionOptions,
+): Promise<InferenceSession> {
+  const { InferenceSession } = loadOnnxRuntime();
+  try {
+    // The two overloads of `create` take the same arguments.
+    return await (typeof model === 'string'
+      ? InferenceSession.create(model, options)
+      : InferenceSession.create(model, options));
+  } catch (cause) {
+    const what = typeof model === 'string' ? model : `a model of ${model.byteLength} bytes`;
+    throw new BlockrankError(
+      'SESSION',
+      `No session could be created for ${what}: ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
+  }
+}

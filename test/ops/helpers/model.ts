@@ -1,0 +1,63 @@
+/** One-node ONNX models of domain ai.blockrank, encoded with onnx-proto. */
+import proto, { type onnx } from 'onnx-proto';
+import type { ElementType, Values } from './values.js';
+
+const DATA_TYPE = { float32: 1, float16: 10, bfloat16: 16 } as const;
+
+export interface NodeSpec {
+  readonly op: string;
+  readonly name?: string;
+  /** Inputs in the operator's order, by name; those that are not in `graphInputs` are initializers. */
+  readonly inputs: Readonly<Record<string, Values>>;
+  /** Name → dimensions: numbers, names of symbolic ones, null for an undeclared shape. X is always one. */
+  readonly graphInputs: Readonly<Record<string, readonly (number | string)[] | null>>;
+  readonly attributes?: Readonly<Record<string, string | number>>;
+}
+
+function valueInfo(name: string, type: ElementType, dims: readonly (number | string)[] | null) {
+  const shape = dims && {
+    dim: dims.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d })),
+  };
+  return { name, type: { tensorType: { elemType: DATA_TYPE[type], ...(shape ? { shape } : {}) } } };
+}
+
+function attribute(name: string, value: string | number): onnx.IAttributeProto {
+  if (typeof value === 'number') return { name, type: proto.onnx.AttributeProto.AttributeType.INT, i: value };
+  return { name, type: proto.onnx.AttributeProto.AttributeType.STRING, s: new TextEncoder().encode(value) };
+}
+
+/** Encodes a model that applies one node to X and gives Y. */
+export function nodeModel(spec: NodeSpec): Uint8Array {
+  const { inputs, graphInputs } = spec;
+  const initializer = Object.entries(inputs)
+    .filter(([name]) => !(name in graphInputs))
+    .map(([name, v]) => ({
+      name,
+      dims: [...v.dims],
+      dataType: DATA_TYPE[v.type],
+      rawData: v.bytes,
+    }));
+  const node = {
+    name: spec.name ?? 'layer',
+    opType: spec.op,
+    domain: 'ai.blockrank',
+    input: Object.keys(inputs),
+    output: ['Y'],
+    attribute: Object.entries(spec.attributes ?? {}).map(([name, value]) => attribute(name, value)),
+  };
+  const model = proto.onnx.ModelProto.create({
+    irVersion: 8,
+    opsetImport: [
+      { domain: '', version: 17 },
+      { domain: 'ai.blockrank', version: 1 },
+    ],
+    graph: {
+      name: 'test',
+      node: [node],
+      initializer,
+      input: Object.entries(graphInputs).map(([name, dims]) => valueInfo(name, inputs[name].type, dims)),
+      output: [valueInfo('Y', inputs['X'].type, null)],
+    },
+  });
+  return proto.onnx.ModelProto.encode(model).finish();
+}
