@@ -1,8 +1,10 @@
 /**
  * Time, memory and error of factorizing layers of real shapes: node dist/bench/factorize.js [--json] [--only 'gpt2s c_fc']
  *
- * Weights are random with the singular values k^−0.5 and, block by block, lognormal scales. Times are given in seconds and as
- * multiples of one float64 product W·Wᵀ on the same cores; each case runs in a process of its own, for its peak memory.
+ * Weights are random with the singular values k^−0.5 and, block by block, lognormal scales. Columns: seconds; processor
+ * seconds of all threads, which other work on the machine does not stretch; those as a multiple of one float64 product
+ * W·Wᵀ; megabytes of the inputs and of the process beyond them at its peak (each case has a process of its own); error in
+ * the metric; error as a share of that of low rank with as many numbers.
  */
 import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
@@ -76,9 +78,11 @@ async function measure(entry: Case) {
   const spec = atShare(weight, { structure: entry.structure, ...blocks }, entry.keep);
   const before = process.memoryUsage().rss;
   const started = performance.now();
+  const idle = process.cpuUsage();
   let result = await factorize({ weight, spec, ...metric, engine });
   for (let n = 1; n < (entry.times ?? 1); n++) result = await factorize({ weight, spec, ...metric, engine });
   const seconds = (performance.now() - started) / 1000;
+  const processor = processorSeconds(idle);
   const peak = process.resourceUsage().maxRSS * 1024;
   const lowRank = await factorize({
     weight,
@@ -90,7 +94,8 @@ async function measure(entry: Case) {
     ...entry,
     rank: spec.rank,
     seconds,
-    products: seconds / (entry.times ?? 1) / reference,
+    processor,
+    products: processor / (entry.times ?? 1) / reference,
     inputMegabytes: bytes / 2 ** 20,
     peakMegabytes: (peak - before) / 2 ** 20,
     error: result.weightedError,
@@ -106,11 +111,16 @@ async function productTime(engine: Engine, { out, in: width, data }: DenseWeight
   const w = stack(Float64Array.from(data), 1, out, width);
   const times: number[] = [];
   for (let n = 0; n < 3; n++) {
-    const started = performance.now();
+    const idle = process.cpuUsage();
     await engine.multiply(w, w, out <= width ? 'right' : 'left');
-    times.push((performance.now() - started) / 1000);
+    times.push(processorSeconds(idle));
   }
   return Math.min(...times);
+}
+
+function processorSeconds(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1e6;
 }
 
 async function randomWeight(engine: Engine, { out, in: width }: Case): Promise<DenseWeight> {
@@ -146,6 +156,7 @@ function row(result: Awaited<ReturnType<typeof measure>>): string {
     `${structure}${structure === 'low-rank' ? '' : ` b=${blocks}`}, r=${rank}`,
     `${out}×${width}`,
     result.seconds.toFixed(2),
+    result.processor.toFixed(2),
     result.products.toFixed(0),
     `${result.inputMegabytes.toFixed(1)} / ${result.peakMegabytes.toFixed(0)}`,
     result.error.toFixed(4),

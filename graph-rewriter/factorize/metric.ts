@@ -6,8 +6,8 @@ import { blockedCholesky, blockedInvertLower } from './linalg/blocked.js';
 const RIDGE = 1e-4;
 /** A covariance whose smallest eigenvalue is below this share of its mean diagonal counts as rank-deficient. */
 const DEFICIENT = 1e-6;
-/** Doubles of C that are widened at a time: 64 MiB. */
-const CHUNK = 1 << 23;
+/** Doubles of C that are widened at a time: 16 MiB. */
+const CHUNK = 1 << 21;
 
 /** The symmetric positive definite C of the error tr(E·C·Eᵀ): a covariance with `ridge` on its diagonal, or the identity. */
 export class Metric {

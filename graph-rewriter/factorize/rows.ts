@@ -8,8 +8,8 @@ export interface RowSource {
   read(start: number, end: number): Stack;
 }
 
-/** Doubles in one chunk: 32 MiB. */
-const CHUNK = 1 << 22;
+/** Doubles in one chunk: 8 MiB. */
+const CHUNK = 1 << 20;
 
 export function* chunks(source: RowSource): Generator<{ start: number; end: number; values: Stack }> {
   const step = Math.max(1, Math.floor(CHUNK / source.cols));

@@ -3,8 +3,8 @@ import { cholesky, invertLower } from './cholesky.js';
 
 /** Columns of a panel; matrices of up to two panels go to the plain loops, which are faster there. */
 const PANEL = 128;
-/** Doubles of the trailing matrix that are updated at a time: 32 MiB. */
-const STRIP = 1 << 22;
+/** Doubles of the trailing matrix that are updated at a time: 8 MiB. */
+const STRIP = 1 << 20;
 
 /** `cholesky` with everything but the panels' diagonal blocks as products (right-looking, Golub & Van Loan 4.2.6). */
 export async function blockedCholesky(engine: Engine, a: Float64Array, n: number): Promise<boolean> {
