@@ -24,7 +24,8 @@ export function checkRequest(request: FactorizeRequest): void {
   const relaxation = request.relaxation?.find((value) => !(value > 0 && value < 2));
   if (relaxation !== undefined)
     throw argument(`relaxation holds ${relaxation}; expected numbers between 0 and 2`);
-  if (request.initial) checkInitial(request.weight, request.spec, request.initial);
+  if (request.initial && request.spec.structure === 'blast')
+    checkInitial(request.weight, request.spec, request.initial);
   if (request.iterations !== undefined) checkCount('iterations', request.iterations, 0);
 }
 
@@ -76,6 +77,11 @@ function checkInitial(weight: DenseWeight, spec: StructureSpec, initial: Factors
     throw argument(
       `initial is of a ${initial.out}×${initial.in} weight; expected ${weight.out}×${weight.in}`,
     );
+  const { rank, blocksIn, blocksOut } = spec;
+  const lengths = { V: rank * weight.in, S: blocksOut * blocksIn * rank, U: weight.out * rank };
+  for (const name of ['V', 'S', 'U'] as const)
+    if (initial[name]?.length !== lengths[name])
+      throw argument(`initial.${name} has ${initial[name]?.length ?? 0} values; expected ${lengths[name]}`);
 }
 
 function checkScale(out: number, scale?: Float32Array): void {

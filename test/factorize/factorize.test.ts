@@ -121,15 +121,21 @@ describe('factorize', () => {
     }
   });
 
-  it('reports progress and ends at 1', async () => {
-    const seen: number[] = [];
-    const weight = randomWeight(16, 16);
-    const chosen: StructureSpec = { structure: 'blast', rank: 3, blocksIn: 2, blocksOut: 2 };
-    await factorize({ weight, spec: chosen, iterations: 3, onProgress: (fraction) => seen.push(fraction) });
-    expect(seen.length).to.be.at.least(4);
-    expect(seen.at(-1)).to.equal(1);
-    expect(seen).to.eql([...seen].sort((a, b) => a - b));
-  });
+  for (const structure of ['blast', 'monarch'] as const) {
+    it(`reports rising progress and ends at 1: ${structure}`, async () => {
+      const seen: number[] = [];
+      await factorize({
+        weight: randomWeight(16, 16),
+        covariance: randomCovariance(16),
+        spec: { structure, rank: 2, blocksIn: 2, blocksOut: 2 },
+        iterations: 3,
+        onProgress: (fraction) => seen.push(fraction),
+      });
+      expect(seen.length).to.be.at.least(4);
+      expect(seen.at(-1)).to.equal(1);
+      expect(seen).to.eql([...seen].sort((a, b) => a - b));
+    });
+  }
 
   it('stops when it is aborted', async () => {
     const controller = new AbortController();

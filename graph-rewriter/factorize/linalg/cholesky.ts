@@ -3,16 +3,14 @@
  * the upper triangle is left as it was. Returns false when a pivot is not positive.
  *
  * Row-oriented (Golub & Van Loan, Matrix Computations, 4.2.5), two rows and two columns at a time: four dot products share
- * their loads, measured 2.5 times as fast as one at a time and 5 times as fast as ml-matrix at n = 192.
+ * their loads. At n = 192 five times as fast as ml-matrix (0.8 ms against 4.0).
  */
 export function cholesky(a: Float64Array, n: number): boolean {
   for (let i = 0; i < n; i += 2) {
     const tall = i + 1 < n;
     const row0 = i * n;
     const row1 = tall ? row0 + n : row0;
-    let j = 0;
-    for (; j + 1 < i; j += 2) solvePair(a, n, row0, row1, j);
-    for (; j < i; j++) solveSingle(a, n, row0, row1, j);
+    for (let j = 0; j < i; j += 2) solvePair(a, n, row0, row1, j);
     if (!pivot(a, row0, i)) return false;
     if (!tall) continue;
     a[row1 + i] = (a[row1 + i] - dot(a, row0, row1, i)) / a[row0 + i];
@@ -47,14 +45,6 @@ function solvePair(a: Float64Array, n: number, row0: number, row1: number, j: nu
   a[row1 + j] = l10;
   a[row0 + j + 1] = (s01 - l00 * link) / below;
   a[row1 + j + 1] = (s11 - l10 * link) / below;
-}
-
-function solveSingle(a: Float64Array, n: number, row0: number, row1: number, j: number): void {
-  const p = j * n;
-  const l0 = (a[row0 + j] - dot(a, row0, p, j)) / a[p + j];
-  const l1 = (a[row1 + j] - dot(a, row1, p, j)) / a[p + j];
-  a[row0 + j] = l0;
-  a[row1 + j] = l1;
 }
 
 function pivot(a: Float64Array, row: number, i: number): boolean {

@@ -12,8 +12,8 @@ export interface EigenPairs {
  * The `count` leading eigenvectors of a symmetric matrix (row-major, n × n; its contents are destroyed).
  *
  * Householder tridiagonalisation, QL for the values, inverse iteration for the wanted vectors, back-transformation
- * (Golub & Van Loan 8.3): 4n³/3 + 2n²·count operations in double. Direct, so that no spectrum is slow. Measured at
- * n = 192, count = 48: 15 times as fast as ml-matrix's EigenvalueDecomposition, which has to form all vectors.
+ * (Golub & Van Loan 8.3): 4n³/3 + 2n²·count operations in double. Direct, so that no spectrum is slow. At n = 192,
+ * count = 48 four times as fast as ml-matrix's EigenvalueDecomposition, which forms all vectors (14 ms against 54).
  */
 export function leadingEigenpairs(a: Float64Array, n: number, count: number): EigenPairs {
   const { diagonal, offDiagonal, scales } = tridiagonalise(a, n);
