@@ -117,6 +117,20 @@ __device__ __forceinline__ void CoupleAndStore(const BlastParams<T>& p, uint32_t
   __syncwarp();
 }
 
+// A member's way through its input blocks.
+struct BlastCursor {
+  int block, column, columns;  // block of the step, its first column, and how many of the block are left
+  int members, p, in;
+  __device__ __forceinline__ void Advance() {
+    column += kTileK;
+    columns -= kTileK;
+    if (columns > 0) return;
+    block += members;
+    column = block * p;
+    columns = min(p, in - column);
+  }
+};
+
 // Grid: x = cluster member fastest, then token tile, then rank tile. Dynamic shared memory: kStages stages, t of the owned ranks,
 // and 1024 to align them.
 template <class T, class Mma, int kStages>
@@ -146,29 +160,19 @@ __global__ void __launch_bounds__(Mma::kThreads) BlastKernel(const __grid_consta
 
     const TileLoader<T, Mma::kM, Mma::kThreads> weights(p.v + rank0 * p.in, p.in, p.r - rank0);
     const TileLoader<T, Mma::kN, Mma::kThreads> inputs(p.x + token0 * p.in, p.in, p.tokens - token0);
-    const int steps_per_block = (p.p + kTileK - 1) / kTileK;
-    const int blocks = (p.b_in - member + members - 1) / members;
+    const int in = static_cast<int>(p.in), steps_per_block = (p.p + kTileK - 1) / kTileK;
+    const int blocks = (p.b_in - member + members - 1) / members, last = member + (blocks - 1) * members;
+    const int last_width = min(p.p, in - last * p.p);
+    const int steps = blocks == 0 ? 0 : (blocks - 1) * steps_per_block + (last_width + kTileK - 1) / kTileK;
     float acc[Mma::kMI][Mma::kNI][4];
     ClearAccumulators<Mma>(acc);
-    const auto column = [&](int step) {
-      return static_cast<int64_t>(member + step / steps_per_block * members) * p.p + step % steps_per_block * kTileK;
-    };
-    const auto columns = [&](int step, int64_t first) {
-      return min(static_cast<int64_t>(p.p - step % steps_per_block * kTileK), p.in - first);
-    };
     MainLoop<Mma, kStages>(
-        acc, stages, blocks * steps_per_block,
-        [&](int step, uint32_t stage) {
-          const int64_t first = column(step);
-          weights.Load(stage, first, columns(step, first));
-        },
-        [&](int step, uint32_t stage) {
-          const int64_t first = column(step);
-          inputs.Load(stage + Mma::kM * kTileRowBytes, first, columns(step, first));
-        },
-        [&](int step) {
-          if ((step + 1) % steps_per_block != 0) return;
-          SendT<T, Mma>(acc, t, member + step / steps_per_block * members, owned);
+        acc, stages, steps, BlastCursor{member, member * p.p, min(p.p, in - member * p.p), members, p.p, in},
+        [&](const BlastCursor& at, uint32_t stage) { weights.Load(stage, at.column, at.columns); },
+        [&](const BlastCursor& at, uint32_t stage) { inputs.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns); },
+        [&](const BlastCursor& at) {
+          if (at.columns > kTileK) return;
+          SendT<T, Mma>(acc, t, at.block, owned);
           ClearAccumulators<Mma>(acc);
         });
 

@@ -30,7 +30,7 @@ cudaError_t Stage1(const Call& call, T* z) {
 // Warps per row group: as few as give every multiprocessor a block, since splitting costs a reduction.
 int Splits(const Plan& plan, int groups) {
   int splits = 1;
-  while (splits < kDecodeWarps && groups * splits < 2 * kDecodeWarps * plan.device.multiprocessors) splits *= 2;
+  while (splits < kDecodeWarps && groups * splits < kDecodeWarps * plan.device.multiprocessors) splits *= 2;
   return splits;
 }
 

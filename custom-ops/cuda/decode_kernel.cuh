@@ -13,7 +13,6 @@ namespace blockrank::cuda {
 constexpr int kDecodeTokens = 16;
 constexpr int kDecodeWarps = 8;
 constexpr int kDecodeRows = 8;     // weight rows of one product
-constexpr int kDecodeDepth = 8;    // 16-byte loads in flight per lane
 constexpr int kDecodeColumns = 32; // columns of one step
 
 // acc [token g, g + 8][weight row 2t, 2t + 1] += x · w over 32 columns.
@@ -24,9 +23,15 @@ __device__ __forceinline__ void DecodeStep(float (&acc)[4], const uint4& x_low, 
   Mma16x8x16<T>(acc, a1, w.z, w.w);
 }
 
+// 16-byte loads of weights in flight per lane; as many as fit beside the tokens' fragments in 128 registers, so that two
+// blocks share a multiprocessor.
+template <bool kHigh>
+constexpr int kDecodeDepth = kHigh ? 4 : 8;
+
 // The tokens' fragments of one batch of steps, all in flight together; token g of `low` and g + 8 of `high`.
+template <bool kHigh>
 struct DecodeInputs {
-  uint4 low[kDecodeDepth], high[kDecodeDepth];
+  uint4 low[kDecodeDepth<kHigh>], high[kDecodeDepth<kHigh>];
 };
 
 // A warp's range of steps over one row group, split evenly; a step is 32 columns of one block.
@@ -49,25 +54,39 @@ struct DecodeStage1Params {
   int64_t in;
 };
 
-// Columns of step `step`: block, first column, and whether this lane's 8 columns exist (widths are multiples of 8).
-struct DecodeColumns {
-  int block;
-  int64_t column;
-  bool valid;
-  template <class Params>
-  __device__ DecodeColumns(const Params& p, int step, int steps_per_block, int t) {
-    block = step / steps_per_block;
-    const int offset = step % steps_per_block * kDecodeColumns + t * 8;
-    column = static_cast<int64_t>(block) * p.p + offset;
-    valid = offset < p.p && column < p.in;
+// A lane's way through the columns of stage 1, 32 columns of one block a step; divisions happen once, in the constructor.
+class DecodeCursor {
+ public:
+  __device__ DecodeCursor(int step, int steps_per_block, int p, int in, int t)
+      : block_(step / steps_per_block),
+        step_(step % steps_per_block),
+        column_(block_ * p + step_ * kDecodeColumns + t * 8),
+        steps_per_block_(steps_per_block),
+        lane_steps_((p - t * 8 + kDecodeColumns - 1) / kDecodeColumns),
+        skip_(p - steps_per_block * kDecodeColumns),
+        in_(in) {}
+
+  __device__ __forceinline__ bool valid() const { return step_ < lane_steps_ && column_ < in_; }  // widths are multiples of 8
+  __device__ __forceinline__ bool block_ends() const { return step_ + 1 == steps_per_block_; }
+  __device__ __forceinline__ int block() const { return block_; }
+  __device__ __forceinline__ int column() const { return column_; }
+  __device__ __forceinline__ void Advance() {
+    const bool ends = block_ends();
+    step_ = ends ? 0 : step_ + 1;
+    block_ += ends;
+    column_ += ends ? kDecodeColumns + skip_ : kDecodeColumns;
   }
+
+ private:
+  int block_, step_, column_, steps_per_block_, lane_steps_, skip_, in_;
 };
 
 // Stage 1 and the coupling. A block owns 8 rows ρ of V for all columns, so it has t_j[ρ] for every j and finishes
 // z_i[ρ] = Σ_j S[i, j, ρ]·t_j[ρ] on chip. Warps split the columns evenly; segment (j, warp) of the sums has slot j + warp.
 // kHigh: there are more than 8 tokens. Grid: rows / 8. Dynamic shared memory: DecodeSharedBytes of dispatch.h.
 template <class T, bool kHigh>
-__global__ void __launch_bounds__(kDecodeWarps * 32) DecodeStage1Kernel(const __grid_constant__ DecodeStage1Params<T> p) {
+__global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage1Kernel(const __grid_constant__ DecodeStage1Params<T> p) {
+  constexpr int kDepth = kDecodeDepth<kHigh>;
   extern __shared__ float shared[];
   constexpr int kTile = kDecodeTokens * kDecodeRows;
   float* partial = shared;                                // [b_in + warps][16][8]
@@ -83,17 +102,14 @@ __global__ void __launch_bounds__(kDecodeWarps * 32) DecodeStage1Kernel(const __
   const uint4 zero = make_uint4(0, 0, 0, 0);
   ReleaseNextKernel();
 
-  uint4 w[kDecodeDepth];
-  const auto load = [&](int first) {
+  // The first weights come into registers and the rest into L2 while the previous kernel ends.
+  uint4 w[kDepth];
+  DecodeCursor at(range.first, steps_per_block, p.p, static_cast<int>(p.in), t), ahead = at;
 #pragma unroll
-    for (int d = 0; d < kDecodeDepth; ++d) {
-      w[d] = zero;
-      if (first + d >= range.last) continue;
-      const DecodeColumns c(p, first + d, steps_per_block, t);
-      if (c.valid) w[d] = LoadFactor16(v_row + c.column);
-    }
-  };
-  load(range.first);
+  for (int d = 0; d < kDepth; ++d, ahead.Advance())
+    w[d] = range.first + d < range.last && ahead.valid() ? LoadFactor16(v_row + ahead.column()) : zero;
+  for (int step = range.first + kDepth; step < range.last; ++step, ahead.Advance())
+    if (t == 0 && ahead.valid()) PrefetchL2(v_row + ahead.column());
   if (p.s != nullptr)
     for (int i = threadIdx.x; i < p.b_out * p.b_in; i += blockDim.x)
       CopyAsync16(SharedAddress(s_all + i * kDecodeRows), p.s + static_cast<int64_t>(i) * p.r + row0, true);
@@ -101,28 +117,24 @@ __global__ void __launch_bounds__(kDecodeWarps * 32) DecodeStage1Kernel(const __
   WaitForPreviousKernel();
 
   float acc[4] = {};
-  for (int first = range.first; first < range.last; first += kDecodeDepth) {
-    uint4 current[kDecodeDepth];
+  for (int left = range.last - range.first, batch = 0; left > 0; left -= kDepth, ++batch) {
+    DecodeInputs<kHigh> x;
+    DecodeCursor reading = at;
 #pragma unroll
-    for (int d = 0; d < kDecodeDepth; ++d) current[d] = w[d];
-    load(first + kDecodeDepth);
-    DecodeInputs x;
-#pragma unroll
-    for (int d = 0; d < kDecodeDepth; ++d) {
-      const DecodeColumns c(p, first + d, steps_per_block, t);
-      const bool valid = c.valid && first + d < range.last;
-      x.low[d] = valid && g < p.tokens ? Load16(x_low + c.column) : zero;
-      x.high[d] = kHigh && valid && g + 8 < p.tokens ? Load16(x_high + c.column) : zero;
+    for (int d = 0; d < kDepth; ++d, reading.Advance()) {
+      const bool valid = d < left && reading.valid();
+      if (batch > 0) w[d] = valid ? LoadFactor16(v_row + reading.column()) : zero;
+      x.low[d] = valid && g < p.tokens ? Load16(x_low + reading.column()) : zero;
+      x.high[d] = kHigh && valid && g + 8 < p.tokens ? Load16(x_high + reading.column()) : zero;
     }
 #pragma unroll
-    for (int d = 0; d < kDecodeDepth; ++d) {
-      if (first + d >= range.last) break;
-      const DecodeColumns c(p, first + d, steps_per_block, t);
-      DecodeStep<T>(acc, x.low[d], x.high[d], current[d]);
-      if ((first + d + 1) % steps_per_block == 0 || first + d + 1 == range.last) {
-        float* slot = partial + (c.block + warp) * kTile;
+    for (int d = 0; d < kDepth; ++d, at.Advance()) {
+      if (d >= left) break;
+      DecodeStep<T>(acc, x.low[d], x.high[d], w[d]);
+      if (at.block_ends() || d + 1 == left) {
+        float* slot = partial + (at.block() + warp) * kTile;
         *reinterpret_cast<float2*>(slot + g * kDecodeRows + 2 * t) = make_float2(acc[0], acc[1]);
-        *reinterpret_cast<float2*>(slot + (g + 8) * kDecodeRows + 2 * t) = make_float2(acc[2], acc[3]);
+        if (kHigh) *reinterpret_cast<float2*>(slot + (g + 8) * kDecodeRows + 2 * t) = make_float2(acc[2], acc[3]);
         acc[0] = acc[1] = acc[2] = acc[3] = 0.0f;
       }
     }
@@ -175,9 +187,10 @@ struct DecodeStage2Params {
 };
 
 // Stage 2: y_i = U_i z_i. A warp owns 8 rows of one block i and 1 / splits of k. Its weights are asked for before the kernel
-// waits for stage 1: the first kDecodeDepth steps into registers, the rest into L2.
+// waits for stage 1: the first kDepth steps into registers, the rest into L2.
 template <class T, bool kHigh>
-__global__ void __launch_bounds__(kDecodeWarps * 32) DecodeStage2Kernel(const __grid_constant__ DecodeStage2Params<T> p) {
+__global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const __grid_constant__ DecodeStage2Params<T> p) {
+  constexpr int kDepth = kDecodeDepth<kHigh>;
   __shared__ float partial[kDecodeWarps][kDecodeTokens][kDecodeRows];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int groups_per_cta = kDecodeWarps / p.splits, group = blockIdx.x * groups_per_cta + warp / p.splits;
@@ -186,47 +199,40 @@ __global__ void __launch_bounds__(kDecodeWarps * 32) DecodeStage2Kernel(const __
   const int64_t row = base + static_cast<int64_t>(c0 + g) * p.row_stride;
   const bool row_valid = i < p.b_out && c0 + g < p.q && row < p.out;
   const DecodeRange range((p.k + kDecodeColumns - 1) / kDecodeColumns, warp % p.splits, p.splits);
-  const T* u_row = p.u + row * p.k;
+  const T* u_row = p.u + row * p.k + t * 8;
+  const int lane_last = min(range.last, (p.k - t * 8 + kDecodeColumns - 1) / kDecodeColumns);  // k is a multiple of 8
+  const int weight_steps = row_valid ? lane_last : 0;
   const uint4 zero = make_uint4(0, 0, 0, 0);
   ReleaseNextKernel();
 
-  uint4 w[kDecodeDepth];
-  const auto load = [&](int first) {
+  uint4 w[kDepth];
 #pragma unroll
-    for (int d = 0; d < kDecodeDepth; ++d) {
-      const int column = (first + d) * kDecodeColumns + t * 8;
-      w[d] = row_valid && first + d < range.last && column < p.k ? LoadFactor16(u_row + column) : zero;
-    }
-  };
-  load(range.first);
-  if (row_valid)
-    for (int step = range.first + kDecodeDepth + 2 * t; step < range.last; step += 8)
-      PrefetchL2(u_row + step * kDecodeColumns);  // 128 bytes: two steps
+  for (int d = 0; d < kDepth; ++d)
+    w[d] = range.first + d < weight_steps ? LoadFactor16(u_row + (range.first + d) * kDecodeColumns) : zero;
+  for (int step = range.first + kDepth + 2 * t; step < weight_steps; step += 8)
+    PrefetchL2(u_row + step * kDecodeColumns);  // 128 bytes: two steps
   WaitForPreviousKernel();
 
   float acc[4] = {};
   if (i < p.b_out) {
-    const T* z_low = p.z + (static_cast<int64_t>(g) * p.b_out + i) * p.k;
+    const T* z_low = p.z + (static_cast<int64_t>(g) * p.b_out + i) * p.k + t * 8;
     const T* z_high = z_low + static_cast<int64_t>(8) * p.b_out * p.k;
-    for (int first = range.first; first < range.last; first += kDecodeDepth) {
-      uint4 current[kDecodeDepth];
+    for (int first = range.first; first < range.last; first += kDepth) {
+      DecodeInputs<kHigh> z;
+      const int low_steps = g < p.tokens ? lane_last : 0, high_steps = g + 8 < p.tokens ? lane_last : 0;
 #pragma unroll
-      for (int d = 0; d < kDecodeDepth; ++d) current[d] = w[d];
-      load(first + kDecodeDepth);
-      DecodeInputs z;
-#pragma unroll
-      for (int d = 0; d < kDecodeDepth; ++d) {
-        const int column = (first + d) * kDecodeColumns + t * 8;
-        const bool valid = first + d < range.last && column < p.k;
-        z.low[d] = valid && g < p.tokens ? Load16(z_low + column) : zero;
-        z.high[d] = kHigh && valid && g + 8 < p.tokens ? Load16(z_high + column) : zero;
+      for (int d = 0; d < kDepth; ++d) {
+        if (first != range.first)
+          w[d] = first + d < weight_steps ? LoadFactor16(u_row + (first + d) * kDecodeColumns) : zero;
+        z.low[d] = first + d < low_steps ? Load16(z_low + (first + d) * kDecodeColumns) : zero;
+        z.high[d] = kHigh && first + d < high_steps ? Load16(z_high + (first + d) * kDecodeColumns) : zero;
       }
 #pragma unroll
-      for (int d = 0; d < kDecodeDepth; ++d) DecodeStep<T>(acc, z.low[d], z.high[d], current[d]);
+      for (int d = 0; d < kDepth; ++d) DecodeStep<T>(acc, z.low[d], z.high[d], w[d]);
     }
   }
   *reinterpret_cast<float2*>(&partial[warp][g][2 * t]) = make_float2(acc[0], acc[1]);
-  *reinterpret_cast<float2*>(&partial[warp][g + 8][2 * t]) = make_float2(acc[2], acc[3]);
+  if (kHigh) *reinterpret_cast<float2*>(&partial[warp][g + 8][2 * t]) = make_float2(acc[2], acc[3]);
   __syncthreads();
 
   for (int item = threadIdx.x; item < groups_per_cta * p.tokens * kDecodeRows; item += blockDim.x) {

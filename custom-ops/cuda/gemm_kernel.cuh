@@ -78,6 +78,14 @@ __device__ __forceinline__ void StoreOutput(const GemmParams<T>& p, const float*
   }
 }
 
+struct GemmCursor {
+  int column, columns;  // first column of the step, and how many are left
+  __device__ __forceinline__ void Advance() {
+    column += kTileK;
+    columns -= kTileK;
+  }
+};
+
 // Grid: x = token tile fastest, then tile of rows; z = batch. Dynamic shared memory: kStages stages + 1024 to align them.
 template <class T, class Mma, int kStages>
 __global__ void __launch_bounds__(Mma::kThreads) GemmKernel(const __grid_constant__ GemmParams<T> p) {
@@ -102,11 +110,12 @@ __global__ void __launch_bounds__(Mma::kThreads) GemmKernel(const __grid_constan
     float acc[Mma::kMI][Mma::kNI][4];
     ClearAccumulators<Mma>(acc);
     MainLoop<Mma, kStages>(
-        acc, stages, (k + kTileK - 1) / kTileK,
-        [&](int step, uint32_t stage) {
-          weights.Load(stage + Mma::kM * kTileRowBytes, step * kTileK, k - step * kTileK);
+        acc, stages, (k + kTileK - 1) / kTileK, GemmCursor{0, k},
+        [&](const GemmCursor& at, uint32_t stage) {
+          weights.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns);
         },
-        [&](int step, uint32_t stage) { inputs.Load(stage, step * kTileK, k - step * kTileK); }, [](int) {});
+        [&](const GemmCursor& at, uint32_t stage) { inputs.Load(stage, at.column, at.columns); },
+        [](const GemmCursor&) {});
     static_assert(Mma::kM * kStagedRow<Mma> * 4 <= kStages * Mma::kStageBytes);
     float* staged = reinterpret_cast<float*>(shared_bytes + (stages - SharedAddress(shared_bytes)));
     StageOutput<Mma>(acc, staged);

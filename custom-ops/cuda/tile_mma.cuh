@@ -10,41 +10,39 @@ namespace blockrank::cuda {
 constexpr int kTileK = 64;
 constexpr int kTileRowBytes = 128;
 
-// Copies tiles of kRows rows of one operand; a thread owns one chunk column of every (kThreads / 8)-th row.
+// Copies tiles of kRows rows of one operand; a thread owns one chunk column of every (kThreads / 8)-th row. Integer
+// arithmetic is what limits this loop, so a copy costs one 64-bit addition, one comparison and the copy.
 template <class T, int kRows, int kThreads>
 class TileLoader {
  public:
   // `rows` of the kRows rows exist; the others read as zeros.
-  __device__ TileLoader(const T* base, int64_t row_stride, int64_t rows) {
-#pragma unroll
-    for (int i = 0; i < kCopies; ++i) {
-      const int row = kFirstRow() + i * kRowStep;
-      valid_[i] = row < rows;
-      row_[i] = base + (valid_[i] ? row * row_stride : 0);
-    }
-  }
+  __device__ TileLoader(const T* base, int64_t row_stride, int64_t rows)
+      : first_(base + static_cast<int64_t>(threadIdx.x / 8) * row_stride + Chunk() * 8),
+        step_(kRowStep * row_stride),
+        copies_(static_cast<int>(min((rows - threadIdx.x / 8 + kRowStep - 1) / kRowStep, int64_t{kCopies}))),
+        offset_(threadIdx.x / 8 * kTileRowBytes + ((Chunk() ^ (threadIdx.x / 8 & 7)) << 4)) {}
 
-  // Tile of columns [column, column + 64), of which the first `columns` exist (a multiple of 8, may be negative).
-  __device__ __forceinline__ void Load(uint32_t tile, int64_t column, int64_t columns) const {
-    const int chunk = threadIdx.x % 8;
-    const bool inside = chunk * 8 < columns;
+  // Tile of columns [column, column + 64), of which the first `columns` exist (a multiple of 8).
+  __device__ __forceinline__ void Load(uint32_t tile, int column, int columns) const {
+    const int copies = Chunk() * 8 < columns ? copies_ : 0;
+    const T* source = first_ + column;
 #pragma unroll
     for (int i = 0; i < kCopies; ++i) {
-      const int row = kFirstRow() + i * kRowStep;
-      const bool valid = inside && valid_[i];
-      CopyAsync16(tile + row * kTileRowBytes + ((chunk ^ (row & 7)) << 4), valid ? row_[i] + column + chunk * 8 : row_[i],
-                  valid);
+      CopyAsync16(tile + offset_ + i * (kRowStep * kTileRowBytes), source, i < copies);
+      source += step_;
     }
   }
 
  private:
-  static constexpr int kRowStep = kThreads / 8;
+  static constexpr int kRowStep = kThreads / 8;  // a multiple of 8: the swizzle of a thread's rows is the same
   static constexpr int kCopies = kRows / kRowStep;
-  static_assert(kRows % kRowStep == 0);
-  static __device__ __forceinline__ int kFirstRow() { return threadIdx.x / 8; }
+  static_assert(kRows % kRowStep == 0 && kRowStep % 8 == 0);
+  static __device__ __forceinline__ int Chunk() { return threadIdx.x % 8; }
 
-  const T* row_[kCopies];
-  bool valid_[kCopies];
+  const T* first_;
+  int64_t step_;
+  int copies_;
+  uint32_t offset_;
 };
 
 // What both instruction sets share. Accumulator (mi, ni, e) of a lane (g = lane / 4, t = lane % 4) is the element
@@ -123,36 +121,47 @@ __device__ __forceinline__ void ClearAccumulators(float (&acc)[Mma::kMI][Mma::kN
       for (int e = 0; e < 4; ++e) acc[mi][ni][e] = 0.0f;
 }
 
-// Runs `steps` tiles of k. load_weights(step, stage) and load_inputs(step, stage) copy the operands of one step into the stage
-// at that shared address; weights are constants, so the first ones are on their way before the previous kernel has ended.
-// after(step) follows each step's products. All threads have left the stages when this returns.
-template <class Mma, int kStages, class LoadWeights, class LoadInputs, class After>
-__device__ __forceinline__ void MainLoop(float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t stages, int steps,
+// Runs `steps` tiles of k. A cursor knows the columns of one step and how to Advance() to the next; load_weights(cursor, stage)
+// and load_inputs(cursor, stage) copy the operands of its step into the stage at that shared address. Weights are constants,
+// so the first ones are on their way before the previous kernel has ended. after(cursor) follows each step's products. All
+// threads have left the stages when this returns.
+template <class Mma, int kStages, class Cursor, class LoadWeights, class LoadInputs, class After>
+__device__ __forceinline__ void MainLoop(float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t stages, int steps, Cursor cursor,
                                          LoadWeights load_weights, LoadInputs load_inputs, After after) {
-  for (int s = 0; s < kStages - 1 && s < steps; ++s) load_weights(s, stages + s * Mma::kStageBytes);
+  constexpr uint32_t kAllStages = kStages * Mma::kStageBytes;
+  Cursor ahead = cursor;
+  for (int s = 0; s < kStages - 1 && s < steps; ++s, ahead.Advance()) load_weights(ahead, stages + s * Mma::kStageBytes);
   WaitForPreviousKernel();
+  ahead = cursor;
   for (int s = 0; s < kStages - 1; ++s) {
-    if (s < steps) load_inputs(s, stages + s * Mma::kStageBytes);
-    CopyAsyncCommit();
-  }
-  const auto prefetch = [&](int step) {
-    if (step < steps) {
-      const uint32_t stage = stages + step % kStages * Mma::kStageBytes;
-      load_weights(step, stage);
-      load_inputs(step, stage);
+    if (s < steps) {
+      load_inputs(ahead, stages + s * Mma::kStageBytes);
+      ahead.Advance();
     }
     CopyAsyncCommit();
+  }
+  uint32_t filling = (kStages - 1) * Mma::kStageBytes, reading = 0;
+  const auto prefetch = [&](bool more) {
+    if (more) {
+      load_weights(ahead, stages + filling);
+      load_inputs(ahead, stages + filling);
+      ahead.Advance();
+    }
+    CopyAsyncCommit();
+    filling = filling + Mma::kStageBytes == kAllStages ? 0 : filling + Mma::kStageBytes;
   };
   for (int step = 0; step < steps; ++step) {
+    const bool more = step + kStages - 1 < steps;
     CopyAsyncWait<kStages - 2>();
     Mma::BeforeBarrier();
     __syncthreads();
-    if constexpr (!Mma::kAsync) prefetch(step + kStages - 1);
-    const uint32_t stage = stages + step % kStages * Mma::kStageBytes;
-    Mma::Step(acc, stage, stage + Mma::kM * kTileRowBytes);
-    if constexpr (Mma::kAsync) prefetch(step + kStages - 1);
+    if constexpr (!Mma::kAsync) prefetch(more);
+    Mma::Step(acc, stages + reading, stages + reading + Mma::kM * kTileRowBytes);
+    if constexpr (Mma::kAsync) prefetch(more);
     Mma::Wait();
-    after(step);
+    after(cursor);
+    cursor.Advance();
+    reading = reading + Mma::kStageBytes == kAllStages ? 0 : reading + Mma::kStageBytes;
   }
   CopyAsyncWait<0>();
   __syncthreads();
