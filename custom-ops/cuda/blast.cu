@@ -1,0 +1,84 @@
+// Launches of blast_kernel.cuh.
+#include "blast_kernel.cuh"
+#include "plan.h"
+
+namespace blockrank::cuda {
+namespace {
+
+// f.operator()<Mma, kStages>() for a row of kBlastTiles; the template arguments repeat the row.
+template <class T, class Function>
+cudaError_t WithTile(int row, Function f) {
+  switch (row) {
+    case 0:
+    case 1:
+      return f.template operator()<MmaWarpgroup<T, 128, 128>, 3>();
+    case 2:
+      return f.template operator()<MmaWarpgroup<T, 64, 128>, 4>();
+    case 3:
+    case 4:
+      return f.template operator()<MmaWarpgroup<T, 64, 64>, 4>();
+    case 5:
+      return f.template operator()<MmaWarpgroup<T, 64, 32>, 4>();
+    case 6:
+      return f.template operator()<MmaSync<T, 64, 64>, 4>();
+    case 7:
+      return f.template operator()<MmaSync<T, 64, 32>, 6>();
+    default:
+      return cudaErrorInvalidValue;
+  }
+}
+static_assert(kBlastTileCount == 8);
+
+template <class T>
+cudaError_t EnqueueTyped(const Call& call, int row) {
+  const blockrank_cuda_layer& l = call.plan->layer;
+  const BlastParams<T> params = {InputOf<T>(call),
+                                 static_cast<const T*>(call.tensors->v),
+                                 static_cast<const T*>(call.tensors->s),
+                                 static_cast<T*>(call.workspace),
+                                 call.tokens,
+                                 l.in,
+                                 static_cast<int>(l.b_in),
+                                 static_cast<int>(l.b_out),
+                                 static_cast<int>(call.plan->p),
+                                 static_cast<int>(l.r)};
+  return WithTile<T>(row, [&]<class Mma, int kStages>() {
+    const BlastTile& tile = kBlastTiles[row];
+    if (tile.m != Mma::kM || tile.n != Mma::kN || tile.stages != kStages) return cudaErrorInvalidValue;
+    const int owned = tile.m / tile.cluster;
+    // The coupling's S and staging live in the stages.
+    if (BlastShape<Mma>::SBytes(owned) + Mma::kWarps * BlastShape<Mma>::kStagingBytes > kStages * Mma::kStageBytes)
+      return cudaErrorInvalidValue;
+    const int64_t tiles = ((call.tokens + tile.n - 1) / tile.n) * ((l.r + tile.m - 1) / tile.m);
+    return LaunchKernel(call, BlastKernel<T, Mma, kStages>, dim3(static_cast<unsigned>(tiles * tile.cluster)), Mma::kThreads,
+                        SharedBytes(tile), tile.cluster, params);
+  });
+}
+
+template <class T>
+cudaError_t PrepareTyped(const Plan& plan) {
+  int64_t largest = 0;  // rows that share a kernel differ in shared memory
+  for (int row = 0; row < kBlastTileCount; ++row) {
+    const BlastTile& tile = kBlastTiles[row];
+    if (!CanUse(tile, plan.device)) continue;
+    const bool same_kernel = row > 0 && tile.m == kBlastTiles[row - 1].m && tile.n == kBlastTiles[row - 1].n &&
+                             tile.wgmma == kBlastTiles[row - 1].wgmma;
+    largest = same_kernel && largest > SharedBytes(tile) ? largest : SharedBytes(tile);
+    BLOCKRANK_RETURN_IF_ERROR(WithTile<T>(
+        row, [&]<class Mma, int kStages>() { return PrepareKernel(BlastKernel<T, Mma, kStages>, largest); }));
+  }
+  return cudaSuccess;
+}
+
+}  // namespace
+
+cudaError_t PrepareBlast(const Plan& plan) {
+  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan) : PrepareTyped<__nv_bfloat16>(plan);
+}
+
+cudaError_t EnqueueBlastStage1(const Call& call, const Choice& choice) {
+  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? EnqueueTyped<__half>(call, choice.stage1)
+                                                            : EnqueueTyped<__nv_bfloat16>(call, choice.stage1);
+}
+
+}  // namespace blockrank::cuda

@@ -1,0 +1,195 @@
+// BLAST stage 1 with the coupling, t never in global memory: z[n, i, ρ] = Σ_j S[i, j, ρ] · (V_j x_j)[n, ρ].
+//
+// A cluster owns a tile of kM ranks × kN tokens. Its C blocks share out the input blocks j (block c takes j = c, c + C, …) and
+// run them through tensor cores one after the other. Each finished t_j goes, rounded to T, to the cluster member that
+// owns the rank: member c keeps ranks [c·kM/C, (c+1)·kM/C) of all j as t[ρ][j][n] in its shared memory. Once all have
+// arrived, the coupling is for every rank one small matrix product z_ρ [b_out × n] = S_ρ [b_out × b_in] · t_ρ [b_in × n], also on tensor
+// cores (on CUDA cores it would be b_out·b_in·r multiply-adds a token, as long as stage 1 itself for b = 16).
+#pragma once
+
+#include "tile_mma.cuh"
+#include "types.cuh"
+
+namespace blockrank::cuda {
+
+constexpr int kMaxFusedBlocks = 16;  // b_in and b_out, the size of one m16n8k16 product
+
+template <class T>
+struct BlastParams {
+  const T* x;  // [tokens, in]
+  const T* v;  // [r, in]
+  const T* s;  // [b_out, b_in, r]
+  T* z;        // [tokens, b_out, r]
+  int64_t tokens, in;
+  int b_in, b_out, p, r;
+};
+
+// Shared memory of the coupling. It reuses the stages of the main loop for S and for the staging of z.
+template <class Mma>
+struct BlastShape {
+  static constexpr int kStagedRanks = 32;  // ranks of z staged together: 64-byte runs in global memory
+  static constexpr int kStagingBytes = 8 * kMaxFusedBlocks * kStagedRanks * 2;  // per warp: 8 tokens × 16 blocks
+  static __host__ __device__ constexpr int SBytes(int owned_ranks) { return owned_ranks * kMaxFusedBlocks * kMaxFusedBlocks * 2; }
+};
+
+// Address of element (ρ, j, n) of t: rows of kN tokens whose 16-byte chunks are swizzled so that both the writes (8 ranks of
+// one j) and ldmatrix (8 blocks j of one rank) touch all banks.
+template <int kN>
+__device__ __forceinline__ uint32_t TAddress(uint32_t t, int rank, int j, int chunk) {
+  constexpr int kChunks = kN / 8;
+  const int mix = kChunks >= 8 ? (j ^ rank) & 7 : ((j >> 1) ^ rank) & (kChunks - 1);
+  return t + (((rank * kMaxFusedBlocks + j) * kChunks + (chunk ^ mix)) << 4);
+}
+
+template <class T, class Mma>
+__device__ __forceinline__ void SendT(const float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t t, int j, int owned) {
+  const int g = threadIdx.x % 32 / 4, word = threadIdx.x % 4;
+#pragma unroll
+  for (int mi = 0; mi < Mma::kMI; ++mi)
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int rank = Mma::Row() + mi * 16 + half * 8 + g;
+      const int owner = rank / owned, local = rank % owned;
+      const uint32_t row = ClusterAddress(t, owner) + word * 4;
+#pragma unroll
+      for (int ni = 0; ni < Mma::kNI; ++ni)
+        StoreCluster4(TAddress<Mma::kN>(row, local, j, Mma::Column() / 8 + ni),
+                      Pack2<T>(acc[mi][ni][half * 2], acc[mi][ni][half * 2 + 1]));
+    }
+}
+
+// S of the owned ranks as s[ρ][i][j], zeros beyond b_out and b_in; chunk c of row i at c ^ (i / 4 % 2).
+template <class T, class Mma>
+__device__ __forceinline__ void TransposeS(const BlastParams<T>& p, uint32_t s, int64_t rank0, int owned) {
+  const int groups = owned / 8;
+#pragma unroll 4
+  for (int item = threadIdx.x; item < groups * 256; item += Mma::kThreads) {
+    const int j = item % 16, i = item / 16 % 16, group = item / 256;
+    const int64_t rank = rank0 + group * 8;
+    uint4 v = make_uint4(0, 0, 0, 0);
+    if (i < p.b_out && j < p.b_in && rank < p.r) v = LoadFactor16(p.s + (int64_t{i} * p.b_in + j) * p.r + rank);
+    const uint16_t* values = reinterpret_cast<const uint16_t*>(&v);
+    const uint32_t address = s + group * 8 * 512 + i * 32 + ((j / 8 ^ (i / 4 & 1)) << 4) + j % 8 * 2;
+#pragma unroll
+    for (int e = 0; e < 8; ++e)
+      asm volatile("st.shared.u16 [%0], %1;" ::"r"(address + e * 512), "h"(values[e]) : "memory");
+  }
+}
+
+// z of 8 tokens and up to kStagedRanks ranks by one warp, staged so that global memory sees runs of ranks.
+template <class T, class Mma>
+__device__ __forceinline__ void CoupleAndStore(const BlastParams<T>& p, uint32_t t, uint32_t s, uint32_t staging, int rank0,
+                                               int ranks, int64_t z_rank, int chunk, int64_t token0) {
+  const int lane = threadIdx.x % 32, g = lane / 4, q = lane % 4;
+  const int matrix = lane / 8, i_row = (lane & 7) + (matrix & 1) * 8;
+  for (int group = 0; group < ranks / 8; ++group) {
+    uint32_t packed[4][4];  // [which (i, n) of the lane][pair of ranks]
+#pragma unroll
+    for (int pair = 0; pair < 4; ++pair) {
+      const int rank = rank0 + group * 8 + pair * 2;
+      uint32_t tf[4], sf[2][4];
+      LoadMatrix4Transposed(tf, TAddress<Mma::kN>(t, rank + matrix / 2, (matrix & 1) * 8 + (lane & 7), chunk));
+      float z[2][4] = {};
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        LoadMatrix4(sf[e], s + (rank + e) * 512 + i_row * 32 + ((matrix / 2 ^ (i_row / 4 & 1)) << 4));
+        Mma16x8x16<T>(z[e], sf[e], tf[2 * e], tf[2 * e + 1]);
+      }
+#pragma unroll
+      for (int w = 0; w < 4; ++w) packed[w][pair] = Pack2<T>(z[0][w], z[1][w]);
+    }
+#pragma unroll
+    for (int w = 0; w < 4; ++w) {
+      const int i = g + (w / 2) * 8, n = 2 * q + w % 2;
+      StoreShared16(staging + (((n * 16 + i) * 4 + (group ^ ((i >> 1 ^ n >> 1) & 3))) << 4),
+                    make_uint4(packed[w][0], packed[w][1], packed[w][2], packed[w][3]));
+    }
+  }
+  __syncwarp();
+  const int c = lane % 4;
+  for (int row = lane / 4; row < 8 * 16; row += 8) {
+    const int i = row % 16, n = row / 16;
+    if (i < p.b_out && token0 + n < p.tokens && c * 8 < ranks && z_rank + c * 8 < p.r) {
+      const uint4 v = LoadShared16(staging + ((row * 4 + (c ^ ((i >> 1 ^ n >> 1) & 3))) << 4));
+      *reinterpret_cast<uint4*>(p.z + ((token0 + n) * p.b_out + i) * p.r + z_rank + c * 8) = v;
+    }
+  }
+  __syncwarp();
+}
+
+// A member's way through its input blocks.
+struct BlastCursor {
+  int block, column, columns;  // block of the step, its first column, and how many of the block are left
+  int members, p, in;
+  __device__ __forceinline__ void Advance() {
+    column += kTileK;
+    columns -= kTileK;
+    if (columns > 0) return;
+    block += members;
+    column = block * p;
+    columns = min(p, in - column);
+  }
+};
+
+// Grid: x = cluster member fastest, then token tile, then rank tile. Dynamic shared memory: kStages stages, t of the owned ranks,
+// and 1024 to align them.
+template <class T, class Mma, int kStages>
+__global__ void __launch_bounds__(Mma::kThreads) BlastKernel(const __grid_constant__ BlastParams<T> p) {
+#if !defined(BLOCKRANK_HAS_WGMMA)
+  if constexpr (Mma::kAsync) {
+    return;  // never chosen on this architecture
+  } else
+#endif
+  {
+    using Shape = BlastShape<Mma>;
+    extern __shared__ uint8_t shared_bytes[];
+    const uint32_t stages = (SharedAddress(shared_bytes) + 1023) & ~1023u;
+    const uint32_t t = stages + kStages * Mma::kStageBytes;
+    const int members = ClusterSize(), member = ClusterRank(), owned = Mma::kM / members;
+    const int64_t tile = blockIdx.x / members, token_tiles = (p.tokens + Mma::kN - 1) / Mma::kN;
+    const int64_t token0 = tile % token_tiles * Mma::kN, rank0 = tile / token_tiles * Mma::kM;
+    ReleaseNextKernel();
+
+    // Rows j ≥ b_in of t meet zeros of S, but must not hold NaN.
+    for (int i = threadIdx.x; i < owned * (kMaxFusedBlocks - p.b_in) * (Mma::kN / 8); i += Mma::kThreads) {
+      const int row = i / (Mma::kN / 8), pads = kMaxFusedBlocks - p.b_in;
+      StoreShared16(TAddress<Mma::kN>(t, row / pads, p.b_in + row % pads, i % (Mma::kN / 8)), make_uint4(0, 0, 0, 0));
+    }
+    ClusterArrive();
+    ClusterWait();  // every member has started: its shared memory may be written
+
+    const TileLoader<T, Mma::kM, Mma::kThreads> weights(p.v + rank0 * p.in, p.in, p.r - rank0);
+    const TileLoader<T, Mma::kN, Mma::kThreads> inputs(p.x + token0 * p.in, p.in, p.tokens - token0);
+    const int in = static_cast<int>(p.in), steps_per_block = (p.p + kTileK - 1) / kTileK;
+    const int blocks = (p.b_in - member + members - 1) / members, last = member + (blocks - 1) * members;
+    const int last_width = min(p.p, in - last * p.p);
+    const int steps = blocks == 0 ? 0 : (blocks - 1) * steps_per_block + (last_width + kTileK - 1) / kTileK;
+    float acc[Mma::kMI][Mma::kNI][4];
+    ClearAccumulators<Mma>(acc);
+    MainLoop<Mma, kStages>(
+        acc, stages, steps, BlastCursor{member, member * p.p, min(p.p, in - member * p.p), members, p.p, in},
+        [&](const BlastCursor& at, uint32_t stage) { weights.Load(stage, at.column, at.columns); },
+        [&](const BlastCursor& at, uint32_t stage) { inputs.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns); },
+        [&](const BlastCursor& at) {
+          if (at.columns > kTileK) return;
+          SendT<T, Mma>(acc, t, at.block, owned);
+          ClearAccumulators<Mma>(acc);
+        });
+
+    ClusterArrive();
+    const uint32_t s = stages, staging = stages + Shape::SBytes(owned) + threadIdx.x / 32 * Shape::kStagingBytes;
+    const int64_t owned0 = rank0 + member * owned;
+    TransposeS<T, Mma>(p, s, owned0, owned);
+    ClusterWait();  // every t_j has arrived
+    __syncthreads();
+
+    const int ranks = min(owned, Shape::kStagedRanks), rank_groups = owned / ranks;
+    for (int item = threadIdx.x / 32; item < rank_groups * (Mma::kN / 8); item += Mma::kWarps) {
+      const int chunk = item % (Mma::kN / 8), first = item / (Mma::kN / 8) * ranks;
+      if (token0 + chunk * 8 < p.tokens && owned0 + first < p.r)
+        CoupleAndStore<T, Mma>(p, t, s, staging, first, ranks, owned0 + first, chunk, token0 + chunk * 8);
+    }
+  }
+}
+
+}  // namespace blockrank::cuda

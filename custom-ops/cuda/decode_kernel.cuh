@@ -1,0 +1,251 @@
+// Decode, 1 … 16 tokens: two launches that stream V and U from memory once, straight into tensor-core fragments.
+//
+// The products run as m16n8k16 with the tokens as the 16 rows and 8 weight rows as columns. Since a sum may take k in any order,
+// a lane uses 8 neighbouring elements of its row (one 16-byte load) as the fragments of two products over 32 columns; x is
+// read with the same permutation. Weights pass through neither shared memory nor conversion.
+#pragma once
+
+#include "ptx.cuh"
+#include "types.cuh"
+
+namespace blockrank::cuda {
+
+constexpr int kDecodeTokens = 16;
+constexpr int kDecodeWarps = 8;
+constexpr int kDecodeRows = 8;     // weight rows of one product
+constexpr int kDecodeColumns = 32; // columns of one step
+
+// acc [token g, g + 8][weight row 2t, 2t + 1] += x · w over 32 columns.
+template <class T>
+__device__ __forceinline__ void DecodeStep(float (&acc)[4], const uint4& x_low, const uint4& x_high, const uint4& w) {
+  const uint32_t a0[4] = {x_low.x, x_high.x, x_low.y, x_high.y}, a1[4] = {x_low.z, x_high.z, x_low.w, x_high.w};
+  Mma16x8x16<T>(acc, a0, w.x, w.y);
+  Mma16x8x16<T>(acc, a1, w.z, w.w);
+}
+
+// 16-byte loads of weights in flight per lane; as many as fit beside the tokens' fragments in 128 registers, so that two
+// blocks share a multiprocessor.
+template <bool kHigh>
+constexpr int kDecodeDepth = kHigh ? 4 : 8;
+
+// The tokens' fragments of one batch of steps, all in flight together; token g of `low` and g + 8 of `high`.
+template <bool kHigh>
+struct DecodeInputs {
+  uint4 low[kDecodeDepth<kHigh>], high[kDecodeDepth<kHigh>];
+};
+
+// A warp's range of steps over one row group, split evenly; a step is 32 columns of one block.
+struct DecodeRange {
+  int first, last;
+  __device__ DecodeRange(int steps, int part, int parts) {
+    const int each = (steps + parts - 1) / parts;
+    first = min(part * each, steps);
+    last = min(first + each, steps);
+  }
+};
+
+template <class T>
+struct DecodeStage1Params {
+  const T* x;  // [tokens, in]
+  const T* v;  // [rows, in]
+  const T* s;  // [b_out, b_in, r], or null: t itself is the result
+  T* z;        // [tokens, b_out, k]: k = r (BLAST, low rank) or b_in·r (Monarch)
+  int tokens, b_in, b_out, p, r, rows;
+  int64_t in;
+};
+
+// A lane's way through the columns of stage 1, 32 columns of one block a step; divisions happen once, in the constructor.
+class DecodeCursor {
+ public:
+  __device__ DecodeCursor(int step, int steps_per_block, int p, int in, int t)
+      : block_(step / steps_per_block),
+        step_(step % steps_per_block),
+        column_(block_ * p + step_ * kDecodeColumns + t * 8),
+        steps_per_block_(steps_per_block),
+        lane_steps_((p - t * 8 + kDecodeColumns - 1) / kDecodeColumns),
+        skip_(p - steps_per_block * kDecodeColumns),
+        in_(in) {}
+
+  __device__ __forceinline__ bool valid() const { return step_ < lane_steps_ && column_ < in_; }  // widths are multiples of 8
+  __device__ __forceinline__ bool block_ends() const { return step_ + 1 == steps_per_block_; }
+  __device__ __forceinline__ int block() const { return block_; }
+  __device__ __forceinline__ int column() const { return column_; }
+  __device__ __forceinline__ void Advance() {
+    const bool ends = block_ends();
+    step_ = ends ? 0 : step_ + 1;
+    block_ += ends;
+    column_ += ends ? kDecodeColumns + skip_ : kDecodeColumns;
+  }
+
+ private:
+  int block_, step_, column_, steps_per_block_, lane_steps_, skip_, in_;
+};
+
+// Stage 1 and the coupling. A block owns 8 rows ρ of V for all columns, so it has t_j[ρ] for every j and finishes
+// z_i[ρ] = Σ_j S[i, j, ρ]·t_j[ρ] on chip. Warps split the columns evenly; segment (j, warp) of the sums has slot j + warp.
+// kHigh: there are more than 8 tokens. Grid: rows / 8. Dynamic shared memory: DecodeSharedBytes of dispatch.h.
+template <class T, bool kHigh>
+__global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage1Kernel(const __grid_constant__ DecodeStage1Params<T> p) {
+  constexpr int kDepth = kDecodeDepth<kHigh>;
+  extern __shared__ float shared[];
+  constexpr int kTile = kDecodeTokens * kDecodeRows;
+  float* partial = shared;                                // [b_in + warps][16][8]
+  float* t_all = shared + (p.b_in + kDecodeWarps) * kTile;  // [b_in][16][8]
+  T* s_all = reinterpret_cast<T*>(t_all + p.b_in * kTile);  // [b_out][b_in][8]
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+  const int row0 = blockIdx.x * kDecodeRows;
+  const int steps_per_block = (p.p + kDecodeColumns - 1) / kDecodeColumns, steps = steps_per_block * p.b_in;
+  const DecodeRange range(steps, warp, kDecodeWarps);
+  const T* v_row = p.v + static_cast<int64_t>(row0 + g) * p.in;
+  const T* x_low = p.x + g * p.in;
+  const T* x_high = p.x + (g + 8) * p.in;
+  const uint4 zero = make_uint4(0, 0, 0, 0);
+  ReleaseNextKernel();
+
+  // The first weights come into registers and the rest into L2 while the previous kernel ends.
+  uint4 w[kDepth];
+  DecodeCursor at(range.first, steps_per_block, p.p, static_cast<int>(p.in), t), ahead = at;
+#pragma unroll
+  for (int d = 0; d < kDepth; ++d, ahead.Advance())
+    w[d] = range.first + d < range.last && ahead.valid() ? LoadFactor16(v_row + ahead.column()) : zero;
+  for (int step = range.first + kDepth; step < range.last; ++step, ahead.Advance())
+    if (t == 0 && ahead.valid()) PrefetchL2(v_row + ahead.column());
+  if (p.s != nullptr)
+    for (int i = threadIdx.x; i < p.b_out * p.b_in; i += blockDim.x)
+      CopyAsync16(SharedAddress(s_all + i * kDecodeRows), p.s + static_cast<int64_t>(i) * p.r + row0, true);
+  CopyAsyncCommit();
+  WaitForPreviousKernel();
+
+  float acc[4] = {};
+  for (int left = range.last - range.first, batch = 0; left > 0; left -= kDepth, ++batch) {
+    DecodeInputs<kHigh> x;
+    DecodeCursor reading = at;
+#pragma unroll
+    for (int d = 0; d < kDepth; ++d, reading.Advance()) {
+      const bool valid = d < left && reading.valid();
+      if (batch > 0) w[d] = valid ? LoadFactor16(v_row + reading.column()) : zero;
+      x.low[d] = valid && g < p.tokens ? Load16(x_low + reading.column()) : zero;
+      x.high[d] = kHigh && valid && g + 8 < p.tokens ? Load16(x_high + reading.column()) : zero;
+    }
+#pragma unroll
+    for (int d = 0; d < kDepth; ++d, at.Advance()) {
+      if (d >= left) break;
+      DecodeStep<T>(acc, x.low[d], x.high[d], w[d]);
+      if (at.block_ends() || d + 1 == left) {
+        float* slot = partial + (at.block() + warp) * kTile;
+        *reinterpret_cast<float2*>(slot + g * kDecodeRows + 2 * t) = make_float2(acc[0], acc[1]);
+        if (kHigh) *reinterpret_cast<float2*>(slot + (g + 8) * kDecodeRows + 2 * t) = make_float2(acc[2], acc[3]);
+        acc[0] = acc[1] = acc[2] = acc[3] = 0.0f;
+      }
+    }
+  }
+  __syncthreads();
+
+  const int each = (steps + kDecodeWarps - 1) / kDecodeWarps, live = p.tokens * kDecodeRows;
+  for (int i = threadIdx.x; i < p.b_in * live; i += blockDim.x) {
+    const int j = i / live, at = i % live;
+    float sum = 0.0f;
+    for (int w0 = j * steps_per_block / each; w0 <= ((j + 1) * steps_per_block - 1) / each; ++w0)
+      sum += partial[(j + w0) * kTile + at];
+    t_all[j * kTile + at] = sum;
+  }
+  CopyAsyncWait<0>();
+  __syncthreads();
+
+  // Rows of a group never straddle two blocks i of Monarch: r is a multiple of 8.
+  if (p.s == nullptr) {
+    const int i = row0 / p.r, rank0 = row0 % p.r, b_out = p.rows / p.r;
+    for (int item = threadIdx.x; item < p.b_in * live; item += blockDim.x) {
+      const int row = item % kDecodeRows, n = item / kDecodeRows % p.tokens, j = item / live;
+      p.z[((static_cast<int64_t>(n) * b_out + i) * p.b_in + j) * p.r + rank0 + row] =
+          FromFloat<T>(t_all[j * kTile + n * kDecodeRows + row]);
+    }
+    return;
+  }
+  for (int item = threadIdx.x; item < p.b_out * live; item += blockDim.x) {
+    const int row = item % kDecodeRows, i = item / kDecodeRows % p.b_out, n = item / (kDecodeRows * p.b_out);
+    const T* s = s_all + i * p.b_in * kDecodeRows + row;
+    float sum = 0.0f;
+#pragma unroll 4
+    for (int j = 0; j < p.b_in; ++j)
+      sum += ToFloat(s[j * kDecodeRows]) * t_all[j * kTile + n * kDecodeRows + row];
+    p.z[(static_cast<int64_t>(n) * p.b_out + i) * p.r + row0 + row] = FromFloat<T>(sum);
+  }
+}
+
+template <class T>
+struct DecodeStage2Params {
+  const T* z;  // [tokens, b_out, k]
+  const T* u;  // [out, k]
+  T* y;        // [tokens, out]
+  int64_t out;
+  int tokens, b_out, q, k;
+  int row_stride;      // between neighbouring rows of a block: 1 (contiguous) or b_out (interleaved)
+  int groups_per_block;  // ceil(q / 8)
+  int splits;          // warps that share one row group's k: 1, 2, 4 or 8
+  Epilogue<T> epilogue;
+};
+
+// Stage 2: y_i = U_i z_i. A warp owns 8 rows of one block i and 1 / splits of k. Its weights are asked for before the kernel
+// waits for stage 1: the first kDepth steps into registers, the rest into L2.
+template <class T, bool kHigh>
+__global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const __grid_constant__ DecodeStage2Params<T> p) {
+  constexpr int kDepth = kDecodeDepth<kHigh>;
+  __shared__ float partial[kDecodeWarps][kDecodeTokens][kDecodeRows];
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+  const int groups_per_cta = kDecodeWarps / p.splits, group = blockIdx.x * groups_per_cta + warp / p.splits;
+  const int i = group / p.groups_per_block, c0 = group % p.groups_per_block * kDecodeRows;
+  const int64_t base = p.row_stride == 1 ? static_cast<int64_t>(i) * p.q : i;
+  const int64_t row = base + static_cast<int64_t>(c0 + g) * p.row_stride;
+  const bool row_valid = i < p.b_out && c0 + g < p.q && row < p.out;
+  const DecodeRange range((p.k + kDecodeColumns - 1) / kDecodeColumns, warp % p.splits, p.splits);
+  const T* u_row = p.u + row * p.k + t * 8;
+  const int lane_last = min(range.last, (p.k - t * 8 + kDecodeColumns - 1) / kDecodeColumns);  // k is a multiple of 8
+  const int weight_steps = row_valid ? lane_last : 0;
+  const uint4 zero = make_uint4(0, 0, 0, 0);
+  ReleaseNextKernel();
+
+  uint4 w[kDepth];
+#pragma unroll
+  for (int d = 0; d < kDepth; ++d)
+    w[d] = range.first + d < weight_steps ? LoadFactor16(u_row + (range.first + d) * kDecodeColumns) : zero;
+  for (int step = range.first + kDepth + 2 * t; step < weight_steps; step += 8)
+    PrefetchL2(u_row + step * kDecodeColumns);  // 128 bytes: two steps
+  WaitForPreviousKernel();
+
+  float acc[4] = {};
+  if (i < p.b_out) {
+    const T* z_low = p.z + (static_cast<int64_t>(g) * p.b_out + i) * p.k + t * 8;
+    const T* z_high = z_low + static_cast<int64_t>(8) * p.b_out * p.k;
+    for (int first = range.first; first < range.last; first += kDepth) {
+      DecodeInputs<kHigh> z;
+      const int low_steps = g < p.tokens ? lane_last : 0, high_steps = g + 8 < p.tokens ? lane_last : 0;
+#pragma unroll
+      for (int d = 0; d < kDepth; ++d) {
+        if (first != range.first)
+          w[d] = first + d < weight_steps ? LoadFactor16(u_row + (first + d) * kDecodeColumns) : zero;
+        z.low[d] = first + d < low_steps ? Load16(z_low + (first + d) * kDecodeColumns) : zero;
+        z.high[d] = kHigh && first + d < high_steps ? Load16(z_high + (first + d) * kDecodeColumns) : zero;
+      }
+#pragma unroll
+      for (int d = 0; d < kDepth; ++d) DecodeStep<T>(acc, z.low[d], z.high[d], w[d]);
+    }
+  }
+  *reinterpret_cast<float2*>(&partial[warp][g][2 * t]) = make_float2(acc[0], acc[1]);
+  if (kHigh) *reinterpret_cast<float2*>(&partial[warp][g + 8][2 * t]) = make_float2(acc[2], acc[3]);
+  __syncthreads();
+
+  for (int item = threadIdx.x; item < groups_per_cta * p.tokens * kDecodeRows; item += blockDim.x) {
+    const int e = item % kDecodeRows, local = item / kDecodeRows % groups_per_cta, n = item / (kDecodeRows * groups_per_cta);
+    const int block = (blockIdx.x * groups_per_cta + local) / p.groups_per_block;
+    const int c = (blockIdx.x * groups_per_cta + local) % p.groups_per_block * kDecodeRows + e;
+    const int64_t feature =
+        (p.row_stride == 1 ? static_cast<int64_t>(block) * p.q : block) + static_cast<int64_t>(c) * p.row_stride;
+    if (block >= p.b_out || c >= p.q || feature >= p.out) continue;
+    float sum = 0.0f;
+    for (int part = 0; part < p.splits; ++part) sum += partial[local * p.splits + part][n][e];
+    p.y[static_cast<int64_t>(n) * p.out + feature] = FromFloat<T>(p.epilogue(sum, feature));
+  }
+}
+
+}  // namespace blockrank::cuda

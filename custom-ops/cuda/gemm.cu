@@ -1,0 +1,141 @@
+// Launches of gemm_kernel.cuh: stage 1 without fusion, and stage 2.
+#include "gemm_kernel.cuh"
+#include "plan.h"
+
+#include <climits>
+
+namespace blockrank::cuda {
+namespace {
+
+// f.operator()<Mma, kStages>() for a row of kGemmTiles; the template arguments repeat the row.
+template <class T, class Function>
+cudaError_t WithTile(int row, Function f) {
+  switch (row) {
+    case 0:
+      return f.template operator()<MmaWarpgroup<T, 128, 256>, 3>();
+    case 1:
+      return f.template operator()<MmaWarpgroup<T, 128, 128>, 3>();
+    case 2:
+      return f.template operator()<MmaWarpgroup<T, 128, 64>, 4>();
+    case 3:
+      return f.template operator()<MmaWarpgroup<T, 64, 64>, 4>();
+    case 4:
+      return f.template operator()<MmaSync<T, 128, 128>, 3>();
+    case 5:
+      return f.template operator()<MmaSync<T, 64, 64>, 4>();
+    default:
+      return cudaErrorInvalidValue;
+  }
+}
+static_assert(kGemmTileCount == 6);
+
+template <class T>
+cudaError_t LaunchGemm(const Call& call, int row, const GemmParams<T>& params, int64_t batches) {
+  return WithTile<T>(row, [&]<class Mma, int kStages>() {
+    const GemmTile& tile = kGemmTiles[row];
+    static_assert(Mma::kThreads <= 1024);
+    if (tile.m != Mma::kM || tile.n != Mma::kN || tile.stages != kStages) return cudaErrorInvalidValue;
+    const int64_t blocks = ((params.tokens + tile.m - 1) / tile.m) * ((params.n + tile.n - 1) / tile.n);
+    return LaunchKernel(call, GemmKernel<T, Mma, kStages>, dim3(static_cast<unsigned>(blocks), 1, static_cast<unsigned>(batches)),
+                        Mma::kThreads, SharedBytes(tile), 1, params);
+  });
+}
+
+// t [tokens, b_in, r] (BLAST, low rank) or [tokens, b_out, b_in, r] (Monarch: already what stage 2 reads).
+template <class T>
+cudaError_t Stage1(const Call& call, const Choice& choice, T* t) {
+  const blockrank_cuda_layer& l = call.plan->layer;
+  const int64_t rows = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_out * l.r : l.r, p = call.plan->p;
+  GemmParams<T> g = {};
+  g.a = InputOf<T>(call);
+  g.a_row = l.in;
+  g.a_batch = p;
+  g.b = static_cast<const T*>(call.tensors->v);
+  g.b_row = l.in;
+  g.b_batch = p;
+  g.c = t;
+  g.c_row = rows * l.b_in;
+  g.c_batch = l.r;
+  g.c_column = 1;
+  g.c_group = static_cast<int>(l.r);
+  g.c_group_stride = l.b_in * l.r;
+  g.tokens = call.tokens;
+  g.n = g.n_total = static_cast<int>(rows);
+  g.n_stride = 1;
+  g.k = g.k_step = static_cast<int>(p);
+  g.k_total = static_cast<int>(l.in);
+  g.vector_store = true;
+  return LaunchGemm(call, choice.stage1, g, l.b_in);
+}
+
+template <class T>
+cudaError_t Stage2(const Call& call, const Choice& choice, const T* z) {
+  const blockrank_cuda_layer& l = call.plan->layer;
+  const bool interleaved = l.output_order == BLOCKRANK_CUDA_INTERLEAVED;
+  const int64_t k = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_in * l.r : l.r, q = call.plan->q;
+  GemmParams<T> g = {};
+  g.a = z;
+  g.a_row = l.b_out * k;
+  g.a_batch = k;
+  g.b = static_cast<const T*>(call.tensors->u);
+  g.b_row = interleaved ? l.b_out * k : k;
+  g.b_batch = interleaved ? k : q * k;
+  g.c = OutputOf<T>(call);
+  g.c_row = l.out;
+  g.c_batch = interleaved ? 1 : q;
+  g.c_column = interleaved ? l.b_out : 1;
+  g.c_group = INT_MAX;
+  g.tokens = call.tokens;
+  g.n = static_cast<int>(q);
+  g.n_total = static_cast<int>(l.out);
+  g.n_step = static_cast<int>(g.c_batch);
+  g.n_stride = static_cast<int>(g.c_column);
+  g.k = g.k_total = static_cast<int>(k);
+  g.vector_store = !interleaved && l.out % 8 == 0 && (q % 8 == 0 || l.b_out == 1) &&
+                   reinterpret_cast<uintptr_t>(call.tensors->y) % 16 == 0;
+  g.is_output = true;
+  g.epilogue = EpilogueOf<T, Epilogue<T>>(call);
+  return LaunchGemm(call, choice.stage2, g, l.b_out);
+}
+
+template <class T>
+cudaError_t EnqueueTyped(const Call& call, const Choice& choice) {
+  const blockrank_cuda_layer& l = call.plan->layer;
+  T* t = static_cast<T*>(call.workspace);
+  T* z = t;
+  BLOCKRANK_RETURN_IF_ERROR(Stage1<T>(call, choice, t));
+  if (l.structure == BLOCKRANK_CUDA_BLAST) {
+    z = t + call.tokens * l.b_in * l.r;
+    BLOCKRANK_RETURN_IF_ERROR(EnqueueGeneralCoupling(call, t, z));
+  }
+  return Stage2<T>(call, choice, z);
+}
+
+template <class T>
+cudaError_t PrepareTyped(const Plan& plan) {
+  for (int row = 0; row < kGemmTileCount; ++row)
+    if (CanUse(kGemmTiles[row], plan.device))
+      BLOCKRANK_RETURN_IF_ERROR(WithTile<T>(row, [&]<class Mma, int kStages>() {
+        return PrepareKernel(GemmKernel<T, Mma, kStages>, SharedBytes(kGemmTiles[row]));
+      }));
+  return cudaSuccess;
+}
+
+}  // namespace
+
+cudaError_t PrepareTensor(const Plan& plan) {
+  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan) : PrepareTyped<__nv_bfloat16>(plan);
+}
+
+cudaError_t EnqueueTensor(const Call& call, const Choice& choice) {
+  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? EnqueueTyped<__half>(call, choice)
+                                                            : EnqueueTyped<__nv_bfloat16>(call, choice);
+}
+
+cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice) {
+  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16
+             ? Stage2(call, choice, static_cast<const __half*>(call.workspace))
+             : Stage2(call, choice, static_cast<const __nv_bfloat16*>(call.workspace));
+}
+
+}  // namespace blockrank::cuda

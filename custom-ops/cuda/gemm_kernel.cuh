@@ -1,0 +1,127 @@
+// One stage of a layer as a batched GEMM on tensor cores: C[batch] [tokens × rows] = A[batch] · B[batch]ᵀ. The same kernel
+// is stage 1 of low rank, Monarch and unfused BLAST (batch = input block, C = t) and stage 2 of all (batch = output block,
+// C = Y in its final layout, with bias and activation): only the index map below differs.
+#pragma once
+
+#include "tile_mma.cuh"
+#include "types.cuh"
+
+namespace blockrank::cuda {
+
+// Strides count elements; every one that separates rows of A or B is a multiple of 8 and every pointer 16-byte aligned.
+template <class T>
+struct GemmParams {
+  const T* a;  // inputs: row = token
+  int64_t a_row, a_batch;
+  const T* b;  // weights: row = rank or output feature
+  int64_t b_row, b_batch;
+  T* c;  // element (m, n) of a batch: m·c_row + batch·c_batch + (n / c_group)·c_group_stride + (n % c_group)·c_column
+  int64_t c_row, c_batch, c_column, c_group_stride;
+  int c_group;
+  int64_t tokens;
+  int n, n_total, n_step, n_stride;  // rows of a batch: min(n, ceil((n_total − batch·n_step) / n_stride))
+  int k, k_total, k_step;            // columns of a batch: min(k, k_total − batch·k_step)
+  bool vector_store;                 // 8 neighbours in n are 16 aligned bytes in C
+  bool is_output;                    // apply the epilogue
+  Epilogue<T> epilogue;
+};
+
+// Floats between rows of the staged tile: 8 more than its width, so that the writes of a warp touch all banks.
+template <class Mma>
+constexpr int kStagedRow = Mma::kN + 8;
+
+// Accumulators to shared memory as [kM][kStagedRow] floats, so that the stores to global memory are whole rows.
+template <class Mma>
+__device__ __forceinline__ void StageOutput(const float (&acc)[Mma::kMI][Mma::kNI][4], float* staged) {
+  const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+#pragma unroll
+  for (int mi = 0; mi < Mma::kMI; ++mi)
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float* row = staged + (Mma::Row() + mi * 16 + half * 8 + g) * kStagedRow<Mma> + Mma::Column() + 2 * t;
+#pragma unroll
+      for (int ni = 0; ni < Mma::kNI; ++ni)
+        *reinterpret_cast<float2*>(row + ni * 8) = make_float2(acc[mi][ni][half * 2], acc[mi][ni][half * 2 + 1]);
+    }
+}
+
+// Bias, activation, rounding to T, and the stores: 8 neighbouring columns per thread and turn.
+template <class T, class Mma>
+__device__ __forceinline__ void StoreOutput(const GemmParams<T>& p, const float* staged, int batch, int64_t m0, int n0,
+                                            int n_valid) {
+  constexpr int kChunks = Mma::kN / 8;
+  for (int i = threadIdx.x; i < Mma::kM * kChunks; i += Mma::kThreads) {
+    const int row = i / kChunks, chunk = i % kChunks, n = n0 + chunk * 8;
+    if (m0 + row >= p.tokens || n >= n_valid) continue;
+    const float4* source = reinterpret_cast<const float4*>(staged + row * kStagedRow<Mma> + chunk * 8);
+    const float4 low = source[0], high = source[1];
+    float v[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+    if (p.is_output) {
+      if (p.epilogue.bias != nullptr) {
+        const int64_t feature = batch * p.c_batch + n * p.c_column;
+#pragma unroll
+        for (int e = 0; e < 8; ++e)
+          if (n + e < n_valid) v[e] += ToFloat(p.epilogue.bias[(feature + e * p.c_column) * p.epilogue.bias_step]);
+      }
+      ActivateAll(v, p.epilogue.activation);
+    }
+    T* c = p.c + (m0 + row) * p.c_row + batch * p.c_batch + n / p.c_group * p.c_group_stride +
+           n % p.c_group * p.c_column;
+    if (p.vector_store && n + 8 <= n_valid) {
+      *reinterpret_cast<uint4*>(c) =
+          make_uint4(Pack2<T>(v[0], v[1]), Pack2<T>(v[2], v[3]), Pack2<T>(v[4], v[5]), Pack2<T>(v[6], v[7]));
+    } else {
+#pragma unroll
+      for (int e = 0; e < 8; ++e)
+        if (n + e < n_valid) c[e * p.c_column] = FromFloat<T>(v[e]);
+    }
+  }
+}
+
+struct GemmCursor {
+  int column, columns;  // first column of the step, and how many are left
+  __device__ __forceinline__ void Advance() {
+    column += kTileK;
+    columns -= kTileK;
+  }
+};
+
+// Grid: x = token tile fastest, then tile of rows; z = batch. Dynamic shared memory: kStages stages + 1024 to align them.
+template <class T, class Mma, int kStages>
+__global__ void __launch_bounds__(Mma::kThreads) GemmKernel(const __grid_constant__ GemmParams<T> p) {
+#if !defined(BLOCKRANK_HAS_WGMMA)
+  if constexpr (Mma::kAsync) {
+    return;  // never chosen on this architecture
+  } else
+#endif
+  {
+    extern __shared__ uint8_t shared_bytes[];
+    const uint32_t stages = (SharedAddress(shared_bytes) + 1023) & ~1023u;
+    const int64_t token_tiles = (p.tokens + Mma::kM - 1) / Mma::kM;
+    const int64_t m0 = blockIdx.x % token_tiles * Mma::kM;
+    const int n0 = static_cast<int>(blockIdx.x / token_tiles) * Mma::kN, batch = blockIdx.z;
+    const int n_valid = min(p.n, (p.n_total - batch * p.n_step + p.n_stride - 1) / p.n_stride);
+    const int k = min(p.k, p.k_total - batch * p.k_step);
+    ReleaseNextKernel();
+    if (n0 >= n_valid) return;
+
+    const TileLoader<T, Mma::kM, Mma::kThreads> inputs(p.a + m0 * p.a_row + batch * p.a_batch, p.a_row, p.tokens - m0);
+    const TileLoader<T, Mma::kN, Mma::kThreads> weights(p.b + n0 * p.b_row + batch * p.b_batch, p.b_row, n_valid - n0);
+    float acc[Mma::kMI][Mma::kNI][4];
+    ClearAccumulators<Mma>(acc);
+    MainLoop<Mma, kStages>(
+        acc, stages, (k + kTileK - 1) / kTileK, GemmCursor{0, k},
+        [&](const GemmCursor& at, uint32_t stage) {
+          weights.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns);
+        },
+        [&](const GemmCursor& at, uint32_t stage) { inputs.Load(stage, at.column, at.columns); },
+        [](const GemmCursor&) {});
+    static_assert(Mma::kM * kStagedRow<Mma> * 4 <= kStages * Mma::kStageBytes);
+    float* staged = reinterpret_cast<float*>(shared_bytes + (stages - SharedAddress(shared_bytes)));
+    StageOutput<Mma>(acc, staged);
+    __syncthreads();
+    StoreOutput<T, Mma>(p, staged, batch, m0, n0, n_valid);
+  }
+}
+
+}  // namespace blockrank::cuda
