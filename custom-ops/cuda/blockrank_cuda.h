@@ -22,7 +22,7 @@ extern "C" {
 #endif
 
 // Grows by one whenever a struct or a function below changes in a way that a caller must know.
-#define BLOCKRANK_CUDA_ABI_VERSION 1
+#define BLOCKRANK_CUDA_ABI_VERSION 2
 
 typedef enum blockrank_cuda_status {
   BLOCKRANK_CUDA_OK = 0,
@@ -77,6 +77,7 @@ typedef struct blockrank_cuda_layer {
   int64_t in, out;      // features of X's and of Y's last axis
   int64_t b_in, b_out;  // blocks of columns and of rows, 1 … 65535; every block must hold a feature
   int64_t r;            // rank
+  int32_t factors_may_change;  // 1: work of the stream may write V, S or U between two launches; 0: they are constants
 } blockrank_cuda_layer;
 
 typedef struct blockrank_cuda_plan blockrank_cuda_plan;
@@ -123,8 +124,9 @@ BLOCKRANK_CUDA_API blockrank_cuda_status blockrank_cuda_workspace_size(const blo
 // nothing, never synchronizes, may be captured into a CUDA graph. `workspace` is 256-byte aligned device memory of
 // `workspace_bytes`, free again when the stream has passed this call; two calls that may overlap need two workspaces.
 //
-// The factors V, S and U are taken as constants: on sm_90 and later they may be read before earlier work of the
-// stream has finished (X, B and Y are not), so they must not be written by a kernel just before on the same stream.
+// Unless the layer says `factors_may_change`, V, S and U are taken as constants: on sm_90 and later they may be read before
+// earlier work of the stream has finished (X, B and Y are not), so they must not be written by a kernel just before on the
+// same stream. With it, a launch begins after all earlier work, which costs the overlap.
 BLOCKRANK_CUDA_API blockrank_cuda_status blockrank_cuda_launch(const blockrank_cuda_plan* plan,
                                                                const blockrank_cuda_tensors* tensors, int64_t tokens,
                                                                void* workspace, size_t workspace_bytes, void* stream,

@@ -73,7 +73,7 @@ cudaError_t LaunchKernel(const Call& call, void (*kernel)(Params...), dim3 grid,
   config.dynamicSmemBytes = shared_bytes;
   config.stream = call.stream;
   config.attrs = attributes;
-  if (call.plan->device.programmatic_launch) {
+  if (call.plan->device.programmatic_launch && call.plan->layer.factors_may_change == 0) {
     attributes[config.numAttrs].id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attributes[config.numAttrs++].val.programmaticStreamSerializationAllowed = 1;
   }
