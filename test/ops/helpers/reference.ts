@@ -59,10 +59,7 @@ export function denseWeight(layer: Layer, V: Values, U: Values, S?: Values): Flo
   return weight;
 }
 
-/**
- * Σ |U·S·t| over what is summed for each y [tokens, out], with t = V x: BLAST and low rank as one block of outputs after
- * the other, Monarch with a V for each.
- */
+/** Σ_jr |U·S·t| for each y [tokens, out], with t = V x as stage 1 gives it. */
 export function throughIntermediates(
   layer: Layer,
   X: Values,
