@@ -3,9 +3,8 @@ import { matchPlan } from './check-plan.js';
 import { BiasStore } from './bias-store.js';
 import { throwIfAborted } from './abort.js';
 import { BlockrankError } from './errors.js';
-import { findExternalTensors } from './external-tensors.js';
+import { externalBytes, findExternalTensors } from './external-tensors.js';
 import { FactorizedLayers } from './factorized-layers.js';
-import { describeModel } from './inspect.js';
 import { findLayers, type Layer } from './layers.js';
 import { DOMAIN, Model } from './model.js';
 import { addFunctions, setMetadata } from './model-edit.js';
@@ -43,22 +42,23 @@ export async function applyPlan(
   const model = Model.open(source);
   let store: TensorStore | undefined;
   try {
-    const info = describeModel(model, source);
     refuseRewritten(model);
+    const sha256 = model.sha256();
+    const bytesBefore = model.source.size + externalBytes(model);
     const layers = findLayers(model);
-    const plans = matchPlan(plan, layers, info.sha256, model.opset);
-    const isExternal = findExternalTensors(model).length > 0 || info.bytes > INLINE_LIMIT;
+    const plans = matchPlan(plan, layers, sha256, model.opset);
+    const isExternal = findExternalTensors(model).length > 0 || bytesBefore > INLINE_LIMIT;
     store = await TensorStore.create(target, isExternal);
     const names = new Names(model.graph);
     const factorized = new FactorizedLayers(options.factorize, store, names);
     const done = await factorizeLayers(factorized, layers, plans, options);
     throwIfAborted(options.signal);
     const biases = new BiasStore(store, names);
-    const bytesAfter = await write(model, target, { store, biases, done, sha256: info.sha256 });
+    const bytesAfter = await write(model, target, { store, biases, done, sha256 });
     return {
       source,
       target,
-      bytesBefore: info.bytes,
+      bytesBefore,
       bytesAfter,
       layers: done.map(({ result }) => result),
     };

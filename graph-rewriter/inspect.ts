@@ -1,5 +1,4 @@
 // Lists every matrix product of a model with what the rewriter would do with it.
-import { statSync } from 'node:fs';
 import { externalBytes } from './external-tensors.js';
 import { findLayers } from './layers.js';
 import { Model } from './model.js';
@@ -8,22 +7,22 @@ import type { ModelInfo } from './types.js';
 
 /** Reads the structure of an ONNX file, never its weights. Throws INVALID_MODEL, UNSUPPORTED_MODEL, EXTERNAL_DATA, IO. */
 export async function inspectModel(path: string): Promise<ModelInfo> {
+  return await Promise.resolve().then(() => inspectNow(path));
+}
+
+function inspectNow(path: string): ModelInfo {
   const model = Model.open(path);
   try {
-    return await Promise.resolve(describeModel(model, path));
+    return {
+      path,
+      sha256: model.sha256(),
+      irVersion: model.irVersion,
+      opset: model.opset,
+      producer: model.message.string(MODEL.producerName),
+      bytes: model.source.size + externalBytes(model),
+      layers: findLayers(model).map((layer) => layer.info),
+    };
   } finally {
     model.close();
   }
-}
-
-export function describeModel(model: Model, path: string): ModelInfo {
-  return {
-    path,
-    sha256: model.sha256(),
-    irVersion: model.irVersion,
-    opset: model.opset,
-    producer: model.message.string(MODEL.producerName),
-    bytes: statSync(path).size + externalBytes(model),
-    layers: findLayers(model).map((layer) => layer.info),
-  };
 }

@@ -44,7 +44,7 @@ function describe(node: Node, result: Match | Refusal, place = ''): Layer {
     node: node.name,
     op: node.opType,
     weight: name,
-    shape: match ? { in: match.in, out: match.out } : null,
+    shape: match ? { in: match.in, out: match.out } : refusedShape(node, result),
     dtype: weight?.tensor.dtype ?? '',
     location: weight?.location ?? null,
     bytes: weight?.tensor.bytes ?? 0,
@@ -56,6 +56,19 @@ function describe(node: Node, result: Match | Refusal, place = ''): Layer {
     ...(isRefusal(result) && { reason: result.reason }),
   };
   return { info, ...(match && { match }) };
+}
+
+/** Of a weight that stays dense for other reasons than its form. */
+function refusedShape(node: Node, result: Match | Refusal): LayerInfo['shape'] {
+  const { weight } = result;
+  if (weight?.tensor.dims.length !== 2 || !isReadOnTheRight(node, result)) return null;
+  const [rows, columns] = weight.tensor.dims;
+  const isOutIn = weight.transposed !== (node.is('Gemm') && node.int('transB', 0) !== 0);
+  return isOutIn ? { in: columns, out: rows } : { in: rows, out: columns };
+}
+
+function isReadOnTheRight(node: Node, result: Match | Refusal): boolean {
+  return isRefusal(result) && result.reason.code !== 'weight-on-the-left' && node.inputs.length > 1;
 }
 
 /** Equal where the same stored numbers are used the same way. */

@@ -1,26 +1,13 @@
 // How many numbers each structure holds, and which ranks and block counts make sense for a shape.
+import { fits, partition } from './factorize/partition.js';
+import { type Shape, sizePerRank } from './factorize/size.js';
 import type { StructureSpec } from './factorize/types.js';
 import { FLOAT_BYTES, isFloatType } from './floats.js';
 import type { FactorType } from './types.js';
 
-export interface Shape {
-  readonly in: number;
-  readonly out: number;
-}
+export { type Shape, sizePerRank } from './factorize/size.js';
 
 export type Blocks = Pick<StructureSpec, 'structure' | 'blocksIn' | 'blocksOut'>;
-
-/** Numbers in all factors for each unit of rank (Monarch: of a block's rank). */
-export function sizePerRank(shape: Shape, { structure, blocksIn, blocksOut }: Blocks): number {
-  switch (structure) {
-    case 'low-rank':
-      return shape.in + shape.out;
-    case 'blast':
-      return shape.in + shape.out + blocksIn * blocksOut;
-    case 'monarch':
-      return shape.in * blocksOut + shape.out * blocksIn;
-  }
-}
 
 export function factorBytes(shape: Shape, spec: StructureSpec, type: FactorType): number {
   return spec.rank * sizePerRank(shape, spec) * FLOAT_BYTES[type];
@@ -45,5 +32,5 @@ export function largestShrinkingRank(shape: Shape, dtype: string, blocks: Blocks
 
 /** Every block holds at least one feature (docs/operators.md). */
 export function blocksFit(size: number, count: number): boolean {
-  return count >= 1 && (count - 1) * Math.ceil(size / count) < size;
+  return fits(partition(size, count));
 }

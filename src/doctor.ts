@@ -7,7 +7,7 @@ import { detectCuda, readBuildInfo, type CudaReport } from './doctor/cuda.js';
 import { checkOperators } from './doctor/operators.js';
 import { loadAddon, type Addon, type NativeRuntime } from './loader/addon.js';
 import { LIBRARY_VARIABLE, locateLibrary, packageRoot } from './loader/locate.js';
-import { findOnnxRuntime, loadOnnxRuntime } from './loader/onnxruntime.js';
+import { findOnnxRuntime, loadOnnxRuntime } from '../graph-rewriter/onnxruntime.js';
 import { registerCustomOpsLibrary, unregisterCustomOpsLibrary } from './loader/register.js';
 
 export type { Check } from './doctor/check.js';

@@ -63,7 +63,7 @@ export {
   type ValidationReport,
 } from './validation/validate.js';
 export { compareTensors, type Tolerance, type TensorComparison } from './validation/compare.js';
-export type { InputOptions } from './inputs/index.js';
+export type { InputOptions, Shapes } from './inputs/index.js';
 
 // What is there on this machine.
 export { doctor, type DoctorReport } from './doctor.js';

@@ -2,10 +2,10 @@
 import { realpathSync } from 'node:fs';
 import type { InferenceSession } from 'onnxruntime-node';
 import { BlockrankError } from '../graph-rewriter/errors.js';
+import { loadOnnxRuntime } from '../graph-rewriter/onnxruntime.js';
 import { whyNotCuda } from './doctor/cuda.js';
 import { loadAddon } from './loader/addon.js';
 import { locateLibrary } from './loader/locate.js';
-import { loadOnnxRuntime } from './loader/onnxruntime.js';
 import { register } from './loader/register.js';
 
 export interface CreateSessionOptions extends InferenceSession.SessionOptions {

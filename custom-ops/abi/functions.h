@@ -29,7 +29,6 @@
   V(86, KernelInfoGetAttribute_int64, OrtStatus*, (const OrtKernelInfo*, const char* name, int64_t* out))  \
   V(87, KernelInfoGetAttribute_string, OrtStatus*,                                                         \
     (const OrtKernelInfo*, const char* name, char* buffer, size_t* size))                                  \
-  V(88, KernelContext_GetInputCount, OrtStatus*, (const OrtKernelContext*, size_t* out))                   \
   V(90, KernelContext_GetInput, OrtStatus*, (const OrtKernelContext*, size_t index, const OrtValue** out)) \
   V(91, KernelContext_GetOutput, OrtStatus*,                                                               \
     (OrtKernelContext*, size_t index, const int64_t* dims, size_t rank, OrtValue** out))                   \

@@ -83,37 +83,23 @@ class Call {
 
   // z[i, tokens, j·r + rank] = x_j · V_ijᵀ, no coupling.
   void DirectTask(Range tokens, Range rank, int64_t i) {
-    const int64_t width = kernels_.panel_rows;
-    const FloatBuffer scratch(host_, kGemmScratchFloats + tokens.size * width);
+    const FloatBuffer scratch(host_, GemmScratchFloats(tokens.size));
     if (!Check(scratch)) return;
-    float* edge = scratch.data() + kGemmScratchFloats;
-    for (int64_t j = 0; j < d_.b_in; ++j) {
-      for (int64_t r = 0; r < rank.size; r += width) {
-        const int64_t rows = std::min(width, rank.size - r);
-        float* z = Z(i, tokens.begin) + j * d_.rank + rank.begin + r;
-        const bool whole = rows == width;
-        ProjectBlock(tokens, j, i * d_.rank + rank.begin + r, rows, whole ? z : edge,
-                     whole ? plan_.z_stride : width, scratch.data());
-        // The kernels write whole panels: a narrower one would overwrite the columns of block j + 1.
-        for (int64_t t = 0; !whole && t < tokens.size; ++t)
-          std::memcpy(z + t * plan_.z_stride, edge + t * width, static_cast<size_t>(rows) * sizeof(float));
-      }
-    }
+    float* z = Z(i, tokens.begin) + rank.begin;
+    Project(tokens, i * d_.rank + rank.begin, rank.size, {z, plan_.z_stride, d_.rank}, scratch.data());
   }
 
   // t_j for all j, then z_i[rank] = Σ_j S_ij ⊙ t_j for all i: t lives in this task's cache only.
   void BlastTask(Range tokens, Range rank) {
     const int64_t width = CeilDiv(rank.size, kernels_.panel_rows) * kernels_.panel_rows;
     const int64_t t_floats = d_.b_in * tokens.size * width;
-    const FloatBuffer scratch(host_, kGemmScratchFloats + t_floats + d_.b_out * d_.b_in * width);
+    const FloatBuffer scratch(host_, GemmScratchFloats(tokens.size) + t_floats + d_.b_out * d_.b_in * width);
     if (!Check(scratch)) return;
-    float* t = scratch.data() + kGemmScratchFloats;
+    float* t = scratch.data() + GemmScratchFloats(tokens.size);
     float* s = t + t_floats;
-    for (int64_t r = 0; r < rank.size; r += kernels_.panel_rows) {
-      const int64_t rows = std::min(kernels_.panel_rows, rank.size - r);
-      for (int64_t j = 0; j < d_.b_in; ++j)
-        ProjectBlock(tokens, j, rank.begin + r, rows, t + j * tokens.size * width + r, width, scratch.data());
-    }
+    // The coupling works on whole panels; columns past the rank come out as zeros that nobody reads.
+    if (width > rank.size) std::fill(t, t + t_floats, 0.0f);
+    Project(tokens, rank.begin, rank.size, {t, width, tokens.size * width}, scratch.data());
     const auto widen = kernels_.widen[static_cast<int>(p_.factor_type)];
     for (int64_t ij = 0; ij < d_.b_out * d_.b_in; ++ij) {
       widen(Element(p_.s, p_.factor_type, ij * d_.rank + rank.begin), rank.size, s + ij * width);
@@ -123,13 +109,20 @@ class Call {
                      plan_.batch * plan_.z_stride, plan_.z_stride});
   }
 
-  // c = x_j · V[row …, columns of block j]ᵀ
-  void ProjectBlock(Range tokens, int64_t j, int64_t row, int64_t rows, float* c, int64_t ldc,
-                    float* scratch) {
-    const Range block = Piece(j, d_.p(), d_.in);
-    gemm_({x_ + tokens.begin * x_stride_ + block.begin, x_stride_, tokens.size,
-           Element(p_.v, p_.factor_type, row * d_.in + block.begin), d_.in, rows, block.size, c, ldc,
-           scratch});
+  // Where stage 1 puts x_j · V_jᵀ: floats between tokens and between blocks j.
+  struct Projection {
+    float* data;
+    int64_t token_stride;
+    int64_t block_stride;
+  };
+
+  // target[j, t, n] = x_j · V[row + n, columns of block j]ᵀ for all j
+  void Project(Range tokens, int64_t row, int64_t rows, const Projection& target, float* scratch) {
+    for (int64_t n = 0; n < rows; n += kernels_.panel_rows) {
+      gemm_({x_ + tokens.begin * x_stride_, x_stride_, tokens.size,
+             Element(p_.v, p_.factor_type, (row + n) * d_.in), d_.in, std::min(kernels_.panel_rows, rows - n),
+             d_.in, d_.p(), target.data + n, target.token_stride, target.block_stride, scratch});
+    }
   }
 
   // Y from z: one task per tile of tokens, output block and chunk of its rows.
@@ -146,9 +139,9 @@ class Call {
   // Y[tokens, rows of block i] = activation(z_i · U_iᵀ + B)
   void OutputTask(Range tokens, int64_t i, Range block_rows) {
     const int64_t width = kernels_.panel_rows;
-    const FloatBuffer scratch(host_, kGemmScratchFloats + tokens.size * width);
+    const FloatBuffer scratch(host_, GemmScratchFloats(tokens.size) + tokens.size * width);
     if (!Check(scratch)) return;
-    float* c = scratch.data() + kGemmScratchFloats;
+    float* c = scratch.data() + GemmScratchFloats(tokens.size);
     const bool interleaved = p_.order == OutputOrder::kInterleaved;
     const int64_t stride = interleaved ? d_.b_out : 1;
     const int64_t length = ZLength(p_);
@@ -157,8 +150,10 @@ class Call {
     for (int64_t n = 0; n < block_rows.size; n += width) {
       const int64_t rows = std::min(width, block_rows.size - n);
       const int64_t row = (interleaved ? i : i * d_.q()) + (block_rows.begin + n) * stride;
+      for (int64_t t = 0; stride == 1 && t < tokens.size; ++t)
+        FetchForWriting(Output(first_ + tokens.begin + t, row));
       gemm_({Z(i, tokens.begin), plan_.z_stride, tokens.size, Element(p_.u, p_.factor_type, row * length),
-             length * stride, rows, length, c, width, scratch.data()});
+             length * stride, rows, length, length, c, width, 0, scratch.data()});
       LoadBias(row, stride, rows, bias);
       store({c, width, tokens.size, rows, bias, Output(first_ + tokens.begin, row), d_.out, stride});
     }
@@ -180,6 +175,13 @@ class Call {
 
   static const void* Element(const void* base, DType type, int64_t index) {
     return static_cast<const char*>(base) + index * static_cast<int64_t>(SizeOf(type));
+  }
+
+  // Y's rows are far apart, so the stores would wait for their lines: a tenth of the time where z is short (K
+  // = 128).
+  static void FetchForWriting(void* y) {
+    __builtin_prefetch(y, 1, 2);
+    __builtin_prefetch(static_cast<char*>(y) + 64, 1, 2);
   }
 
   void* Output(int64_t token, int64_t column) const {

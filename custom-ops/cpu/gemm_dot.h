@@ -11,8 +11,11 @@ namespace {
 constexpr int kDotRows = 4;
 constexpr int kDotTokens = kLanes == 16 ? 4 : 2;  // 4 × 4 sums need more than 16 registers
 
+/// C[t, n] = Σ_k A[t, k]·W[n, k] for kTokens × kRows sums. `ahead` elements after W's are fetched meanwhile:
+/// rows that come next, which the processor's own prefetchers do not guess.
 template <int kTokens, int kRows, class F>
-void DotTile(const float* a, int64_t lda, const F* w, int64_t ldw, int64_t depth, float* c, int64_t ldc) {
+void DotTile(const float* a, int64_t lda, const F* w, int64_t ldw, int64_t ahead, int64_t depth, float* c,
+             int64_t ldc) {
   Vec sum[kTokens][kRows] = {};
   const auto step = [&](int64_t k, auto load_a, auto load_w) {
     Vec x[kTokens];
@@ -27,25 +30,39 @@ void DotTile(const float* a, int64_t lda, const F* w, int64_t ldw, int64_t depth
   };
   const auto full = [](const auto* p) { return Load(p); };
   int64_t k = 0;
-  for (; k + kLanes <= depth; k += kLanes) step(k, full, full);
-  if (k < depth) {
-    const auto partial = [rest = depth - k](const auto* p) { return LoadPartial(p, rest); };
-    step(k, partial, partial);
+  for (; k + kLanes <= depth; k += kLanes) {
+#pragma GCC unroll 4
+    for (int n = 0; ahead != 0 && n < kRows; ++n) __builtin_prefetch(w + n * ldw + k + ahead, 0, 2);
+    step(k, full, full);
+  }
+  if (k < depth && depth >= kLanes) {
+    // The last kLanes columns again, without those that are in the sums already.
+    const int64_t done = k - (depth - kLanes);
+    const auto rest = [done](const auto* p) { return DropLanes(Load(p), done); };
+    step(depth - kLanes, rest, rest);
+  } else if (k < depth) {
+    const auto partial = [depth](const auto* p) { return LoadPartial(p, depth); };
+    step(0, partial, partial);
   }
 #pragma GCC unroll 4
-  for (int t = 0; t < kTokens; ++t)
-#pragma GCC unroll 4
-    for (int n = 0; n < kRows; ++n) c[t * ldc + n] = Sum(sum[t][n]);
+  for (int t = 0; t < kTokens; ++t) SumRows<kRows>(sum[t], c + t * ldc);
 }
 
+/// Rows n … n + kRows − 1 of every block, so that each row of W is read from its first column to its last.
 template <int kRows, class F>
 void DotRows(const GemmArgs& g, int64_t n) {
   const F* w = static_cast<const F*>(g.w) + n * g.ldw;
-  int64_t t = 0;
-  for (; t + kDotTokens <= g.tokens; t += kDotTokens)
-    DotTile<kDotTokens, kRows>(g.a + t * g.lda, g.lda, w, g.ldw, g.k, g.c + t * g.ldc + n, g.ldc);
-  for (; t < g.tokens; ++t)
-    DotTile<1, kRows>(g.a + t * g.lda, g.lda, w, g.ldw, g.k, g.c + t * g.ldc + n, g.ldc);
+  for (int64_t begin = 0; begin < g.depth; begin += g.block) {
+    const int64_t depth = g.depth - begin < g.block ? g.depth - begin : g.block;
+    const float* a = g.a + begin;
+    float* c = g.c + begin / g.block * g.c_block + n;
+    int64_t ahead = kRows * g.ldw;
+    int64_t t = 0;
+    for (; t + kDotTokens <= g.tokens; t += kDotTokens, ahead = 0)
+      DotTile<kDotTokens, kRows>(a + t * g.lda, g.lda, w + begin, g.ldw, ahead, depth, c + t * g.ldc, g.ldc);
+    for (; t < g.tokens; ++t, ahead = 0)
+      DotTile<1, kRows>(a + t * g.lda, g.lda, w + begin, g.ldw, ahead, depth, c + t * g.ldc, g.ldc);
+  }
 }
 
 template <class F>
@@ -53,8 +70,6 @@ void GemmDot(const GemmArgs& g) {
   int64_t n = 0;
   for (; n + kDotRows <= g.rows; n += kDotRows) DotRows<kDotRows, F>(g, n);
   for (; n < g.rows; ++n) DotRows<1, F>(g, n);
-  for (int64_t t = 0; t < g.tokens; ++t)
-    for (n = g.rows; n < 2 * kLanes; ++n) g.c[t * g.ldc + n] = 0;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // vectors.
 #pragma once
 
+#include "cpu/gemm_dot.h"
 #include "cpu/kernel_table.h"
 #include "cpu/vec.h"
 
@@ -9,28 +10,34 @@ namespace blockrank {
 namespace {
 
 constexpr int kTileTokens = BLOCKRANK_TILE_TOKENS;
-constexpr int kPanelRows = 2 * kLanes;
+constexpr int kPanelVectors = 2;
+constexpr int kPanelRows = kPanelVectors * kLanes;
 
-/// panel[k, n] = W[n, k] for n < kWidth; zero where n ≥ rows.
-template <int kWidth, class F>
-void PackPanel(const F* w, int64_t ldw, int64_t rows, int64_t depth, float* panel) {
-  for (int64_t n0 = 0; n0 < kWidth; n0 += kLanes) {
+/// panel[k, n] = W[n, k] for n < kPanelRows, zero where n ≥ rows. Meanwhile fetches `next`, the corner of the
+/// next panel's W.
+template <class F>
+void PackPanel(const F* w, int64_t ldw, int64_t rows, int64_t depth, const F* next, float* panel) {
+  for (int64_t n0 = 0; n0 < kPanelRows; n0 += kLanes) {
     const int64_t here = rows - n0 < kLanes ? rows - n0 : kLanes;
     for (int64_t k0 = 0; k0 < depth; k0 += kLanes) {
       const int64_t deep = depth - k0 < kLanes ? depth - k0 : kLanes;
-      const F* corner = w + n0 * ldw + k0;
-      float* target = panel + k0 * kWidth + n0;
+      const int64_t corner = n0 * ldw + k0;
+      float* target = panel + k0 * kPanelRows + n0;
       Vec tile[kLanes];
       if (here == kLanes && deep == kLanes) {
 #pragma GCC unroll 16
-        for (int n = 0; n < kLanes; ++n) tile[n] = Load(corner + n * ldw);
+        for (int n = 0; n < kLanes; ++n) {
+          tile[n] = Load(w + corner + n * ldw);
+          __builtin_prefetch(next + corner + n * ldw, 0, 2);
+        }
         Transpose(tile);
 #pragma GCC unroll 16
-        for (int k = 0; k < kLanes; ++k) Store(target + k * kWidth, tile[k]);
+        for (int k = 0; k < kLanes; ++k) Store(target + k * kPanelRows, tile[k]);
       } else {
-        for (int64_t n = 0; n < kLanes; ++n) tile[n] = n < here ? LoadPartial(corner + n * ldw, deep) : Vec{};
+        for (int64_t n = 0; n < kLanes; ++n)
+          tile[n] = n < here ? LoadPartial(w + corner + n * ldw, deep) : Vec{};
         Transpose(tile);
-        for (int64_t k = 0; k < deep; ++k) Store(target + k * kWidth, tile[k]);
+        for (int64_t k = 0; k < deep; ++k) Store(target + k * kPanelRows, tile[k]);
       }
     }
   }
@@ -38,64 +45,78 @@ void PackPanel(const F* w, int64_t ldw, int64_t rows, int64_t depth, float* pane
 
 /// C[t, :] (+)= Σ_k A[t, k]·panel[k, :] for kTokens rows of A. Each sum runs over k in order, in one
 /// register, so splitting k, tokens or rows differently gives the same bits.
-template <int kTokens, int kVectors>
+template <int kTokens>
 void MicroKernel(const float* a, int64_t lda, const float* panel, int64_t depth, float* c, int64_t ldc,
                  bool accumulate) {
-  Vec sum[kTokens][kVectors];
+  Vec sum[kTokens][kPanelVectors];
 #pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t)
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) sum[t][v] = accumulate ? Load(c + t * ldc + v * kLanes) : Vec{};
+    for (int v = 0; v < kPanelVectors; ++v) sum[t][v] = accumulate ? Load(c + t * ldc + v * kLanes) : Vec{};
   for (int64_t k = 0; k < depth; ++k) {
-    Vec w[kVectors];
+    Vec w[kPanelVectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) w[v] = Load(panel + (k * kVectors + v) * kLanes);
+    for (int v = 0; v < kPanelVectors; ++v) w[v] = Load(panel + (k * kPanelVectors + v) * kLanes);
 #pragma GCC unroll 16
     for (int t = 0; t < kTokens; ++t) {
       const Vec x = Broadcast(a[t * lda + k]);
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sum[t][v] += x * w[v];
+      for (int v = 0; v < kPanelVectors; ++v) sum[t][v] += x * w[v];
     }
   }
 #pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t)
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) Store(c + t * ldc + v * kLanes, sum[t][v]);
+    for (int v = 0; v < kPanelVectors; ++v) Store(c + t * ldc + v * kLanes, sum[t][v]);
 }
 
-template <int kTokens, int kVectors>
+/// The same for any number of tokens below kTokens + 1.
+template <int kTokens>
 void Remainder(int64_t tokens, const float* a, int64_t lda, const float* panel, int64_t depth, float* c,
                int64_t ldc, bool accumulate) {
   if constexpr (kTokens > 0) {
     if (tokens == kTokens) {
-      MicroKernel<kTokens, kVectors>(a, lda, panel, depth, c, ldc, accumulate);
+      MicroKernel<kTokens>(a, lda, panel, depth, c, ldc, accumulate);
     } else {
-      Remainder<kTokens - 1, kVectors>(tokens, a, lda, panel, depth, c, ldc, accumulate);
+      Remainder<kTokens - 1>(tokens, a, lda, panel, depth, c, ldc, accumulate);
     }
   }
 }
 
-template <int kVectors, class F>
-void GemmPanelOf(const GemmArgs& g) {
-  const F* w = static_cast<const F*>(g.w);
-  for (int64_t k0 = 0; k0 < g.k; k0 += kPanelDepth) {
-    const int64_t depth = g.k - k0 < kPanelDepth ? g.k - k0 : kPanelDepth;
-    PackPanel<kVectors * kLanes>(w + k0, g.ldw, g.rows, depth, g.scratch);
-    const float* a = g.a + k0;
+/// One block: C = A[:, begin …]·W[:, begin …]ᵀ over `depth` columns, whole panels of C written.
+template <class F>
+void PanelBlock(const GemmArgs& g, int64_t begin, int64_t depth, float* c, int64_t ldc) {
+  const F* w = static_cast<const F*>(g.w) + begin;
+  for (int64_t k0 = 0; k0 < depth; k0 += kPanelDepth) {
+    const int64_t deep = depth - k0 < kPanelDepth ? depth - k0 : kPanelDepth;
+    // What comes next: the columns after these, or the rows after these where they end.
+    const bool last = begin + k0 + deep >= g.depth;
+    const F* next = last ? static_cast<const F*>(g.w) + g.rows * g.ldw : w + k0 + deep;
+    PackPanel(w + k0, g.ldw, g.rows, deep, next, g.scratch);
+    const float* a = g.a + begin + k0;
     int64_t t = 0;
     for (; t + kTileTokens <= g.tokens; t += kTileTokens)
-      MicroKernel<kTileTokens, kVectors>(a + t * g.lda, g.lda, g.scratch, depth, g.c + t * g.ldc, g.ldc,
-                                         k0 > 0);
-    Remainder<kTileTokens - 1, kVectors>(g.tokens - t, a + t * g.lda, g.lda, g.scratch, depth,
-                                         g.c + t * g.ldc, g.ldc, k0 > 0);
+      MicroKernel<kTileTokens>(a + t * g.lda, g.lda, g.scratch, deep, c + t * ldc, ldc, k0 > 0);
+    Remainder<kTileTokens - 1>(g.tokens - t, a + t * g.lda, g.lda, g.scratch, deep, c + t * ldc, ldc, k0 > 0);
   }
 }
 
 template <class F>
 void GemmPanel(const GemmArgs& g) {
-  if (g.rows > kLanes) return GemmPanelOf<2, F>(g);
-  GemmPanelOf<1, F>(g);
-  for (int64_t t = 0; t < g.tokens; ++t) Store(g.c + t * g.ldc + kLanes, Vec{});
+  // Half of a panel or less: one vector of factors cannot keep the multiply-adders busy, dot products can.
+  if (g.rows <= kLanes) return GemmDot<F>(g);
+  float* edge = g.scratch + kPanelDepth * kMaxPanelRows;
+  for (int64_t begin = 0; begin < g.depth; begin += g.block) {
+    const int64_t depth = g.depth - begin < g.block ? g.depth - begin : g.block;
+    float* target = g.c + begin / g.block * g.c_block;
+    if (g.rows == kPanelRows) {
+      PanelBlock<F>(g, begin, depth, target, g.ldc);
+      continue;
+    }
+    PanelBlock<F>(g, begin, depth, edge, kPanelRows);
+    for (int64_t t = 0; t < g.tokens; ++t)
+      std::memcpy(target + t * g.ldc, edge + t * kPanelRows, static_cast<size_t>(g.rows) * sizeof(float));
+  }
 }
 
 }  // namespace

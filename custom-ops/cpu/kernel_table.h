@@ -8,10 +8,10 @@
 
 namespace blockrank {
 
-/// C[t, n] = Σ_k A[t, k]·W[n, k] for `tokens` rows of A and `rows` ≤ panel_rows rows of a factor W.
-/// A and C are fp32, W has its stored type; all are row-major with the leading dimensions given, in elements.
-/// Columns rows … panel_rows − 1 of C are set to zero. `scratch` holds panel_floats(k) floats, 64-byte
-/// aligned.
+/// C_j[t, n] = Σ_k A[t, k]·W[n, k], k over block j of the columns: `block` of them from j·block on, fewer in
+/// the last. `tokens` rows of A, `rows` ≤ panel_rows rows of a factor W, `depth` columns of both. A and C are
+/// fp32, W has its stored type; all are row-major with leading dimensions in elements; C_j begins j·c_block
+/// floats after C_0. `scratch` holds GemmScratchFloats(tokens) floats, 64-byte aligned.
 struct GemmArgs {
   const float* a;
   int64_t lda;
@@ -19,9 +19,11 @@ struct GemmArgs {
   const void* w;
   int64_t ldw;
   int64_t rows;
-  int64_t k;
+  int64_t depth;
+  int64_t block;
   float* c;
   int64_t ldc;
+  int64_t c_block;
   float* scratch;
 };
 
@@ -55,9 +57,8 @@ struct StoreArgs {
 struct KernelTable {
   const char* name;
   int64_t panel_rows;
-  /// Few tokens: dot products along k straight from the stored factor, which is read once from memory for
-  /// each four tokens. Many tokens: panel_rows rows of W are transposed into `scratch`, then read from cache
-  /// by every token tile.
+  /// Few tokens: dot products along k straight from the stored factor, which comes from memory once. Many
+  /// tokens: panel_rows rows of W are transposed into `scratch`, then read from cache by every register tile.
   void (*gemm_dot[kDTypeCount])(const GemmArgs&);
   void (*gemm_panel[kDTypeCount])(const GemmArgs&);
   void (*couple)(const CoupleArgs&);
@@ -69,7 +70,7 @@ struct KernelTable {
 /// A's rows.
 constexpr int64_t kPanelDepth = 384;
 constexpr int64_t kMaxPanelRows = 32;
-constexpr int64_t kGemmScratchFloats = kPanelDepth * kMaxPanelRows;
+constexpr int64_t GemmScratchFloats(int64_t tokens) { return (kPanelDepth + tokens) * kMaxPanelRows; }
 
 const KernelTable& PortableKernels();
 const KernelTable& Avx2Kernels();

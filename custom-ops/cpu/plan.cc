@@ -5,10 +5,14 @@
 namespace blockrank {
 namespace {
 
-constexpr int64_t kFewTokens = 8;
+// Up to so many tokens dot products win, by the factors' type, for they need no transposed panels (measured
+// on AVX-512: at 16 tokens by a quarter, at 64 by a few percent, at 128 not any more; bf16 takes two
+// operations to widen, in each of them).
+constexpr int64_t kFewTokens[kDTypeCount] = {64, 64, 16};
 // Transposing a panel costs about 0.4 cycles an element and is shared by the tile's tokens (tile / 16 cycles
 // an element).
-constexpr int64_t kMaxTile = 192;
+constexpr int64_t kMaxTile = 132;
+constexpr int64_t kTileStep = 12;  // whole register tiles, of 12 tokens or 6
 constexpr int64_t kMinTile = 48;
 constexpr int64_t kTFloats = 128 * 1024;       // t of one task: 512 KiB, half of a usual L2
 constexpr int64_t kZFloats = 3 * 1024 * 1024;  // z of a batch: 12 MiB, to stay in the last-level cache
@@ -17,9 +21,9 @@ constexpr int64_t kTasksPerThread = 4;
 
 int64_t RoundUp(int64_t value, int64_t multiple) { return CeilDiv(value, multiple) * multiple; }
 
-// The tokens in equal tiles of at most `limit`.
+// The tokens in equal tiles of about `limit` at most.
 int64_t EvenTile(int64_t tokens, int64_t limit) {
-  return RoundUp(CeilDiv(tokens, CeilDiv(tokens, limit)), 4);
+  return RoundUp(CeilDiv(tokens, CeilDiv(tokens, limit)), kTileStep);
 }
 
 // The largest chunk of `size` that gives enough tasks, as a multiple of `step`.
@@ -34,7 +38,7 @@ Plan MakePlan(const Problem& problem, const KernelTable& kernels, int64_t thread
   const Dims& d = problem.dims;
   const int64_t step = kernels.panel_rows;
   Plan plan;
-  plan.few = problem.tokens <= kFewTokens;
+  plan.few = problem.tokens <= kFewTokens[static_cast<int>(problem.factor_type)];
   // A row stride of a multiple of 2 KiB puts the register tile's rows of X into too few sets of the L1 cache.
   plan.copy_x = problem.x_type != DType::kFloat32 || (!plan.few && d.in % 512 == 0);
   plan.x_stride = RoundUp(d.in, 16) + 16;
@@ -43,7 +47,8 @@ Plan MakePlan(const Problem& problem, const KernelTable& kernels, int64_t thread
   const bool blast = problem.structure == Structure::kBlast;
   const int64_t batch_limit = std::max<int64_t>(kMinTile, kZFloats / (d.b_out * plan.z_stride));
   plan.batch = std::min(problem.tokens, batch_limit);
-  const int64_t tile_limit = blast ? std::clamp<int64_t>(kTFloats / (d.b_in * step), 4, kMaxTile) : kMaxTile;
+  const int64_t tile_limit =
+      blast ? std::clamp<int64_t>(kTFloats / (d.b_in * step), kTileStep, kMaxTile) : kMaxTile;
   plan.tile = EvenTile(plan.batch, tile_limit);
   const int64_t wanted = kTasksPerThread * threads;
   const int64_t blocks = problem.structure == Structure::kMonarch ? d.b_out : 1;

@@ -126,6 +126,16 @@ inline void Transpose(Vec* rows) {
   if constexpr (kLanes > 8) TransposeStep<8>(rows);
 }
 
+template <int... kLane>
+inline IntVec LaneNumbers(Indices<kLane...>) {
+  return IntVec{kLane...};
+}
+
+/// v with zeros in the first `count` lanes.
+inline Vec DropLanes(Vec v, int64_t count) {
+  return (Vec)((IntVec)v & (LaneNumbers(AllLanes()) >= static_cast<int32_t>(count)));
+}
+
 template <int kDistance, int... kLane>
 inline Vec Fold(Vec v, Indices<kLane...>) {
   return v + __builtin_shufflevector(v, v, (kLane ^ kDistance)...);
@@ -136,6 +146,26 @@ inline float Sum(Vec v) {
   if constexpr (kLanes > 4) v = Fold<4>(v, AllLanes());
   v = Fold<2>(v, AllLanes());
   return Fold<1>(v, AllLanes())[0];
+}
+
+template <int kDistance>
+inline Vec Merge(Vec a, Vec b) {
+  return SwapLow<kDistance>(a, b, AllLanes()) + SwapHigh<kDistance>(a, b, AllLanes());
+}
+
+/// target[n] = the sum of v[n]'s lanes, for 1 or 4 vectors. Four are folded together: 13 operations rather
+/// than 32.
+template <int kCount>
+inline void SumRows(const Vec* v, float* target) {
+  static_assert(kCount == 1 || kCount == 4);
+  if constexpr (kCount == 1) {
+    *target = Sum(v[0]);
+  } else {
+    Vec sums = Merge<2>(Merge<1>(v[0], v[1]), Merge<1>(v[2], v[3]));
+    if constexpr (kLanes > 4) sums = Fold<4>(sums, AllLanes());
+    if constexpr (kLanes > 8) sums = Fold<8>(sums, AllLanes());
+    std::memcpy(target, &sums, 4 * sizeof(float));
+  }
 }
 
 }  // namespace

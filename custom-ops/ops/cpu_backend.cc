@@ -1,4 +1,5 @@
 // Runs nodes on ONNX Runtime's own CPU threads, with memory from the session's allocator.
+#include <algorithm>
 #include <thread>
 
 #include "cpu/block_matmul.h"
@@ -49,7 +50,9 @@ class CpuExecutor : public Executor {
 
   std::string Run(const Problem& problem, abi::OrtKernelContext* context) override {
     OrtHost host(ort_, context, allocator_);
-    if (BlockMatMul(problem, *ChosenIsa().kernels, host, std::thread::hardware_concurrency())) return "";
+    // Asking costs a system call.
+    static const int64_t threads = std::max(1u, std::thread::hardware_concurrency());
+    if (BlockMatMul(problem, *ChosenIsa().kernels, host, threads)) return "";
     return "not enough memory for the intermediate values of " + std::to_string(problem.tokens) + " tokens";
   }
 

@@ -62,8 +62,8 @@ std::string Show(const Problem& problem) {
   const Dims& d = problem.dims;
   return "in " + std::to_string(d.in) + ", out " + std::to_string(d.out) + ", b_in " +
          std::to_string(d.b_in) + ", b_out " + std::to_string(d.b_out) + ", r " + std::to_string(d.rank) +
-         ", " + NameOf(problem.x_type) + " with " + NameOf(problem.factor_type) + " factors, " +
-         std::to_string(problem.tokens) + " tokens";
+         ", " + NameOf(problem.x_type) + " with " + NameOf(problem.factor_type) + " factors" +
+         (problem.tokens > 0 ? ", " + std::to_string(problem.tokens) + " tokens" : "");
 }
 
 /// Memory of the run's stream. ONNX Runtime hands it to another stream only after waiting for this one, so

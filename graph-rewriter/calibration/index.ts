@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type * as Ort from 'onnxruntime-node';
 import { BlockrankError } from '../errors.js';
-import { importOrt } from '../factorize/ort.js';
+import { loadOnnxRuntime } from '../onnxruntime.js';
 import { Accumulator, type Covariance } from './accumulator.js';
 import { readNames } from './names.js';
 import { gramOutput, rowsOutput, tapModel } from './tap.js';
@@ -76,7 +76,7 @@ async function runAll(
 
 /** A model given as bytes looks for external data in the working directory unless told where its file was. */
 async function createSession({ modelPath, sessionOptions }: CollectRequest, model: Uint8Array) {
-  const ort = await importOrt();
+  const ort = loadOnnxRuntime();
   const extra = (sessionOptions?.extra ?? {}) as { session?: Record<string, unknown> };
   const folder = dirname(resolve(modelPath));
   try {

@@ -1,5 +1,5 @@
 import type * as Ort from 'onnxruntime-node';
-import { importOrt } from './ort.js';
+import { loadOnnxRuntime } from '../onnxruntime.js';
 import { productModel } from './product-model.js';
 
 /** `batch` equally sized row-major matrices one after another, in double. */
@@ -61,7 +61,7 @@ export function defaultEngine(): Engine {
 type Product = (a: Stack, b: Stack) => Promise<Float64Array>;
 
 async function createProduct(transpose: Transpose, options: EngineOptions): Promise<Product> {
-  const ort = await importOrt();
+  const ort = loadOnnxRuntime();
   const session = await ort.InferenceSession.create(productModel(transpose), {
     executionProviders: options.executionProviders ?? ['cpu'],
     // The arena would keep the largest product's memory for the life of the process.

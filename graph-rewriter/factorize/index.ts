@@ -11,11 +11,23 @@ import { submatrix } from './rows.js';
 import { unscaleRows } from './scale.js';
 import type { Factorization, FactorizeRequest, Factors, StructureSpec } from './types.js';
 
+export { createEngine, type Engine, type EngineOptions } from './engine.js';
+export { reconstruct } from './reconstruct.js';
+export { blocksFit, factorSize, largestRank } from './size.js';
+
+/**
+ * Factors of a dense weight in one of the structures of docs/operators.md, fitted to the weight alone or, given a
+ * covariance, to what it does to its inputs. Formulas, cost and measurements: docs/factorization.md.
+ *
+ * @throws BlockrankError INVALID_ARGUMENT for sizes, options and covariances that make no sense; FACTORIZATION for a
+ *   weight that is not finite, blocks that do not fit it and a rank that would not shrink it (the message has the
+ *   largest that would); ABORTED; ORT_NOT_FOUND.
+ */
 export async function factorize(request: FactorizeRequest): Promise<Factorization> {
   checkRequest(request);
   const { weight, covariance, outputScale } = request;
   const engine: Engine = request.engine ?? defaultEngine();
-  const metric = covariance ? Metric.of(weight.in, covariance) : Metric.identity(weight.in);
+  const metric = covariance ? await Metric.of(engine, weight.in, covariance) : Metric.identity(weight.in);
   const job: Job = { ...request, engine, metric, seed: request.seed ?? 0 };
   checkpoint(job, 0);
   const factors = await fit(job);

@@ -1,5 +1,5 @@
 import { stack, type Engine, type Stack } from './engine.js';
-import { leadingEigenpairs } from './linalg/eigen.js';
+import { leadingVectors } from './linalg/subspace.js';
 import type { Metric } from './metric.js';
 import { chunks, type RowSource } from './rows.js';
 
@@ -48,7 +48,7 @@ async function byRows(engine: Engine, a: RowSource, metric: Metric, rank: number
         );
     }
   }
-  const { vectors } = leadingEigenpairs(gram, n, rank);
+  const { vectors } = await leadingVectors(engine, gram, n, rank);
   const right = new Float64Array(rank * a.cols);
   const left = transpose(vectors, rank, n);
   for (const { start, end, values } of chunks(a)) {
@@ -66,9 +66,9 @@ async function byColumns(engine: Engine, a: RowSource, metric: Metric, rank: num
   const n = a.cols;
   const b = stack(new Float64Array(n * n), 1, n, n);
   for (const { values } of chunks(a)) add(b.data, (await engine.multiply(values, values, 'left')).data);
-  const l = metric.isIdentity ? undefined : metric.factor();
+  const l = metric.isIdentity ? undefined : await metric.factor(engine);
   const gram = l ? await engine.multiply(l, await engine.multiply(b, l), 'left') : b;
-  const { values, vectors } = leadingEigenpairs(gram.data.slice(), n, rank);
+  const { values, vectors } = await leadingVectors(engine, gram.data.slice(), n, rank);
   const floor = values[0] * n * Number.EPSILON;
   for (let k = 0; k < rank; k++) {
     // Directions at rounding level carry nothing; their inverse root would blow noise up.

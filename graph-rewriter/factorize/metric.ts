@@ -1,6 +1,6 @@
 import { BlockrankError } from '../errors.js';
 import { stack, type Engine, type Stack } from './engine.js';
-import { cholesky, invertLower } from './linalg/cholesky.js';
+import { blockedCholesky, blockedInvertLower } from './linalg/blocked.js';
 
 /** Rank-deficient covariances get this share of their mean diagonal added to the diagonal. */
 const RIDGE = 1e-4;
@@ -27,15 +27,15 @@ export class Metric {
   }
 
   /** C as the fit uses it, with a ridge where it is rank-deficient. */
-  static of(size: number, covariance: Float32Array): Metric {
+  static async of(engine: Engine, size: number, covariance: Float32Array): Promise<Metric> {
     const meanDiagonal = checkCovariance(size, covariance);
     const definite = (shift: number) => {
       const shifted = new Metric(size, covariance, shift).block(0, size, 0, size);
-      return cholesky(shifted, size);
+      return blockedCholesky(engine, shifted, size);
     };
-    if (definite(-DEFICIENT * meanDiagonal)) return new Metric(size, covariance);
+    if (await definite(-DEFICIENT * meanDiagonal)) return new Metric(size, covariance);
     const ridge = RIDGE * meanDiagonal;
-    if (definite(ridge)) return new Metric(size, covariance, ridge);
+    if (await definite(ridge)) return new Metric(size, covariance, ridge);
     throw invalid(
       `has an eigenvalue below −${RIDGE} of its mean diagonal; expected E[x xᵀ], which has none below zero`,
     );
@@ -84,15 +84,17 @@ export class Metric {
   /** C⁻¹, by its Cholesky factor. */
   async inverse(engine: Engine): Promise<Stack> {
     const { size } = this;
-    const inverse = stack(invertLower(this.factor().data, size), 1, size, size);
+    const l = await this.factor(engine);
+    const inverse = stack(await blockedInvertLower(engine, l.data, size), 1, size, size);
     return engine.multiply(inverse, inverse, 'left');
   }
 
   /** L with L·Lᵀ = C, zeros above the diagonal. */
-  factor(): Stack {
+  async factor(engine: Engine): Promise<Stack> {
     const { size } = this;
     const l = this.block(0, size, 0, size);
-    if (!cholesky(l, size)) throw invalid('is not positive definite on a block of its columns');
+    if (!(await blockedCholesky(engine, l, size)))
+      throw invalid('is not positive definite on a block of its columns');
     for (let row = 0; row < size; row++) l.fill(0, row * size + row + 1, (row + 1) * size);
     return stack(l, 1, size, size);
   }

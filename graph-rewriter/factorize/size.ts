@@ -1,7 +1,7 @@
 import { fits, partition } from './partition.js';
 import type { StructureSpec } from './types.js';
 
-interface Shape {
+export interface Shape {
   readonly in: number;
   readonly out: number;
 }
@@ -21,7 +21,11 @@ export function blocksFit(shape: Shape, spec: Pick<StructureSpec, 'blocksIn' | '
   return fits(partition(shape.in, spec.blocksIn)) && fits(partition(shape.out, spec.blocksOut));
 }
 
-function sizePerRank(shape: Shape, { structure, blocksIn, blocksOut }: Omit<StructureSpec, 'rank'>): number {
+/** Numbers in all factors for each unit of rank (Monarch: of a block's rank). */
+export function sizePerRank(
+  shape: Shape,
+  { structure, blocksIn, blocksOut }: Omit<StructureSpec, 'rank'>,
+): number {
   switch (structure) {
     case 'low-rank':
       return shape.in + shape.out;

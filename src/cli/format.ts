@@ -40,6 +40,8 @@ export function count(number: number, noun: string): string {
 
 function significant(value: number, digits: number): string {
   if (value === 0) return '0';
-  const whole = Math.floor(Math.log10(Math.abs(value))) + 1;
-  return value.toFixed(Math.max(0, digits - whole));
+  // Rounded first: 999.7 has four digits before the point.
+  const rounded = Number(value.toPrecision(digits));
+  const whole = Math.floor(Math.log10(Math.abs(rounded))) + 1;
+  return rounded.toFixed(Math.max(0, digits - whole));
 }

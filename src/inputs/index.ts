@@ -5,7 +5,7 @@ import { findDataSets, readDataSet, type StoredDataSet } from './data-sets.js';
 import { describeTensor, toOrtTensor, type TensorValue } from './element-types.js';
 import type { ModelInput } from './model-inputs.js';
 import type { NamedTensor } from './tensor-proto.js';
-import { loadOnnxRuntime } from '../loader/onnxruntime.js';
+import { loadOnnxRuntime } from '../../graph-rewriter/onnxruntime.js';
 import { randomInput, seededRandom } from './random.js';
 import { resolveShapes, shapeFits, type Shapes } from './shapes.js';
 

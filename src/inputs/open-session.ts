@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import type * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
-import { loadOnnxRuntime } from '../loader/onnxruntime.js';
+import { loadOnnxRuntime } from '../../graph-rewriter/onnxruntime.js';
 import { errorMessage } from '../progress.js';
 
 /** Creates a session. @throws BlockrankError IO where there is no such file, SESSION naming the model, or the loader's codes */

@@ -5,7 +5,7 @@ import { BlockrankError, type ErrorCode } from '../../graph-rewriter/errors.js';
 import { loadAddon, type Addon, type NativeRuntime } from './addon.js';
 import { checkLibraryFile } from './check-library.js';
 import { locateLibrary } from './locate.js';
-import { loadOnnxRuntime } from './onnxruntime.js';
+import { loadOnnxRuntime } from '../../graph-rewriter/onnxruntime.js';
 
 export interface RegisterOptions {
   /** Path of the library to register instead of blockrank's own libblockrank.so. */

@@ -59,13 +59,14 @@ export function randomWeight(out: number, width: number, { seed = 1, decay = 0.5
   const size = Math.min(out, width);
   const left = Float64Array.from({ length: out * size }, random);
   const right = Float64Array.from({ length: size * width }, random);
-  const data = new Float32Array(out * width);
-  for (let o = 0; o < out; o++)
-    for (let c = 0; c < width; c++) {
-      let sum = 0;
-      for (let k = 0; k < size; k++) sum += left[o * size + k] * right[k * width + c] * (k + 1) ** -decay;
-      data[o * width + c] = sum / Math.sqrt(size);
-    }
+  const sums = new Float64Array(out * width);
+  for (let k = 0; k < size; k++) {
+    const value = (k + 1) ** -decay / Math.sqrt(size);
+    for (let o = 0; o < out; o++)
+      for (let c = 0; c < width; c++)
+        sums[o * width + c] += value * left[o * size + k] * right[k * width + c];
+  }
+  const data = Float32Array.from(sums);
   return { out, in: width, data };
 }
 

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { zipSync } from 'fflate';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
 import { loadDataSets, type DataSet, type InputOptions, type ModelInput } from '../../src/inputs/index.js';
+import { npz } from './helpers/npz.js';
 import { FLOAT, INT64, encodeTensor, scratch, type Scratch } from '../validation/helpers/tiny-model.js';
 
 const INPUTS: ModelInput[] = [
@@ -31,14 +31,6 @@ const failure = async (options: InputOptions): Promise<BlockrankError> => {
 const x = (name = 'x', values = [1, 2]) =>
   encodeTensor({ name, dims: [1, 2], dataType: FLOAT, floatData: values });
 const ids = (name = 'ids') => encodeTensor({ name, dims: [1], dataType: INT64, int64Data: [5] });
-
-const npy = (descr: string, dims: string, data: ArrayBufferView) => {
-  const header = new TextEncoder().encode(
-    `{'descr': '${descr}', 'fortran_order': False, 'shape': (${dims}), }\n`,
-  );
-  const bytes = new Uint8Array(data.buffer);
-  return Uint8Array.of(0x93, 78, 85, 77, 80, 89, 1, 0, header.length, 0, ...header, ...bytes);
-};
 
 describe('loadDataSets', () => {
   let files: Scratch;
@@ -80,10 +72,10 @@ describe('loadDataSets', () => {
   });
 
   it('reads .npz files, and takes an array named like an output as expected', async () => {
-    const archive = zipSync({
-      'x.npy': npy('<f4', '1, 2', Float32Array.of(3, 4)),
-      'ids.npy': npy('<i8', '1,', BigInt64Array.of(9n)),
-      'y.npy': npy('<f4', '1,', Float32Array.of(8)),
+    const archive = npz({
+      x: { dims: [1, 2], data: Float32Array.of(3, 4) },
+      ids: { dims: [1], data: BigInt64Array.of(9n) },
+      y: { dims: [1], data: Float32Array.of(8) },
     });
     await folder('sets', { 'a.npz': archive });
     const [set] = await collect({ paths: [join(files.folder, 'sets')] });
@@ -100,9 +92,9 @@ describe('loadDataSets', () => {
   });
 
   it('names an input of the wrong type, with both types', async () => {
-    const float64 = zipSync({
-      'x.npy': npy('<f8', '1, 2', Float64Array.of(3, 4)),
-      'ids.npy': npy('<i8', '1,', BigInt64Array.of(9n)),
+    const float64 = npz({
+      x: { dims: [1, 2], data: Float64Array.of(3, 4) },
+      ids: { dims: [1], data: BigInt64Array.of(9n) },
     });
     await folder('sets', { 'a.npz': float64 });
     const error = await failure({ paths: [join(files.folder, 'sets/a.npz')] });

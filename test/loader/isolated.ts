@@ -17,6 +17,7 @@ export function isolatedBlockrank(onnxruntime?: { version: string; main: string 
   for (const part of [
     'dist/src/loader',
     'dist/graph-rewriter/errors.js',
+    'dist/graph-rewriter/onnxruntime.js',
     'build/Release/blockrank.node',
     'package.json',
   ]) {

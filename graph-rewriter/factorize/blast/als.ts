@@ -1,153 +1,104 @@
 import { stack, type Engine, type Stack } from '../engine.js';
 import { checkpoint, type Job } from '../job.js';
-import { invertLower, solveCholesky } from '../linalg/cholesky.js';
+import { blockedInvertLower } from '../linalg/blocked.js';
+import { solveCholesky } from '../linalg/cholesky.js';
 import { regularisedCholesky } from '../linalg/regularised.js';
 import type { Factors } from '../types.js';
-import { blockCoupling, columnCoupling, couplingGradient, rowCoupling } from './coupling.js';
 import { blastProblem, type BlastProblem } from './problem.js';
 import { cloneState, fromFactors, toFactors, type BlastState } from './state.js';
-import { addScaled, objective, rowGrams, rowSums, scaledSum, type RowSums } from './sums.js';
+import * as terms from './terms.js';
 
-export const SWEEPS = 40;
+const SWEEPS = 40;
 /** Over-relaxation falls linearly from the first to the last sweep; every step descends for 0 < ω < 2. */
 const RELAXATION = [1.9, 1.0] as const;
 
 /**
  * Alternating exact block updates of V_j, s_ij and U_i on tr(E·C·Eᵀ), E = diag(d)·W − Ŵ, over-relaxed by ω.
  *
- * The residual is never formed. Each step's gradient is expanded into the fixed (A·C)_ij, which two products a sweep
- * pass over, and r × r sums (coupling.ts): 4·in·out·r operations a sweep in place of 12·in·out·r + 4·in²·out. The
- * cancellation this costs is why it runs in double.
+ * The residual is never formed (terms.ts): two products a sweep pass over the fixed A·C, 4·in·out·r operations in place
+ * of the 12·in·out·r + 4·in²·out of updating E and multiplying it by C. The cancellation is why it runs in double.
  */
 export async function fitBlastAls(job: Job, start: Factors): Promise<Factors> {
+  const { engine } = job;
   const problem = await blastProblem(job);
   const state = fromFactors(problem, start, job.outputScale);
   const sweeps = job.iterations ?? SWEEPS;
   const [first, last] = job.relaxation ?? RELAXATION;
-  let grams = await rowGrams(job.engine, problem, state);
+  let grams = await terms.rowGrams(engine, problem, state);
   let best = { error: Infinity, state };
   for (let sweep = 0; sweep < sweeps; sweep++) {
     checkpoint(job, sweep / sweeps);
     const omega = first + (last - first) * (sweeps > 1 ? sweep / (sweeps - 1) : 1);
-    const sums = rowSums(problem);
     for (let j = 0; j < problem.columns.count; j++)
-      await updateColumn(job.engine, problem, state, grams, j, omega, sums);
-    await updateRows(job.engine, problem, state, sums, omega);
-    grams = await rowGrams(job.engine, problem, state);
-    const error = objective(problem, state, sums, grams);
+      await updateColumn(engine, problem, state, grams, j, omega);
+    const rowTerms = await terms.rowTerms(engine, problem, state);
+    await updateRows(engine, problem, state, rowTerms, omega);
+    grams = await terms.rowGrams(engine, problem, state);
+    const error = terms.objective(problem, state, rowTerms, grams);
     if (error < best.error) best = { error, state: cloneState(state) };
   }
   return toFactors(job.spec, problem, best.state, job.outputScale);
 }
 
-/** V_j, then s_ij for all i; then column j's share of the sums for U. */
+/** V_jᵀ += ω·M⁻¹·(Σ_i diag(s_ij)·D_i)·C_jj⁻¹ with D_i = U_iᵀ·(E·C)_ij and M its quadratic form; then s_ij for all i. */
 async function updateColumn(
   engine: Engine,
   problem: BlastProblem,
   state: BlastState,
-  grams: Float64Array,
+  grams: Stack,
   j: number,
   omega: number,
-  sums: RowSums,
 ): Promise<void> {
-  const { rows, columns, rank, covariance } = problem;
-  const p = columns.block;
-  // Columns whose error reaches into column j: all of them under a covariance.
-  const reach = covariance ? Array.from({ length: columns.count }, (_, k) => k) : [j];
-  const own = reach.indexOf(j);
-  const v = state.v.subarray(j * rank * p, (j + 1) * rank * p);
-  const vj = stack(v, 1, rank, p);
-  const vAll = covariance ? stack(state.v, columns.count, rank, p) : vj;
-
-  const projected = await engine.multiply(
-    stack(state.u, rows.count, rows.block, rank),
-    problem.target[j],
-    'left',
-  );
-  const weighted = covariance ? (await engine.multiply(vAll, covariance[j])).data : v.slice();
-  const coupling = rowCoupling(problem, state.s, grams, j, reach);
-  const pull = await engine.multiply(
-    stack(coupling, 1, rank, reach.length * rank),
-    stack(weighted, 1, reach.length * rank, p),
-  );
-  const gradient = stack(scaledSum(problem, state.s, projected, j), 1, rank, p);
-  for (let at = 0; at < v.length; at++) gradient.data[at] -= pull.data[at];
-  const l = regularisedCholesky(ownBlock(coupling, rank, reach.length, own), rank);
-  let step = await applyInverse(engine, l, rank, gradient);
-  if (problem.inverse) step = await engine.multiply(step, problem.inverse[j]);
-  for (let at = 0; at < v.length; at++) v[at] += omega * step.data[at];
-
-  const fresh = covariance ? await engine.multiply(vj, ownCovariance(covariance[j], j)) : vj;
-  weighted.set(fresh.data, own * rank * p);
-  const products = await engine.multiply(vj, stack(weighted, 1, reach.length * rank, p), 'right');
-  updateScales(problem, state, grams, projected, products.data, j, reach, omega);
-
-  columnCoupling(problem, state.s, products.data, j, reach, sums.coupling);
-  const seen = await engine.multiply(problem.target[j], vj, 'right');
-  addScaled(problem, state.s, seen.data, j, sums.target);
-}
-
-/** s_ij += ω·H⁻¹·h with H = G_i ∘ P_jj; blocks of one column do not meet, so all i take their step at once. */
-function updateScales(
-  problem: BlastProblem,
-  state: BlastState,
-  grams: Float64Array,
-  projected: Stack,
-  products: Float64Array,
-  j: number,
-  reach: readonly number[],
-  omega: number,
-): void {
   const { rows, columns, rank } = problem;
-  const own = reach.indexOf(j);
+  const residual = await terms.projectedTarget(engine, problem, state, j);
+  const applied = await terms.appliedColumn(engine, problem, state, j);
+  terms.add(residual.data, (await engine.multiply(grams, applied)).data, -1);
+
+  const l = await regularisedCholesky(engine, terms.columnForm(problem, state.s, grams, j), rank);
+  const inverse = stack(await blockedInvertLower(engine, l, rank), 1, rank, rank);
+  const half = await engine.multiply(inverse, terms.scaledSum(problem, state.s, j, residual));
+  let step = await engine.multiply(inverse, half, 'left');
+  if (problem.inverse) step = await engine.multiply(step, problem.inverse[j]);
+  const vj = terms.column(problem, state, j);
+  terms.add(vj.data, step.data, omega);
+
+  const own = problem.covariance && ownCovariance(problem.covariance[j], j);
+  if (own) step = await engine.multiply(step, own);
+  const moved = stack(new Float64Array(residual.data.length), rows.count, rank, columns.block);
+  terms.addScaled(problem, state.s, j, step.data, moved.data);
+  terms.add(residual.data, (await engine.multiply(grams, moved)).data, -omega);
+  const inner = await engine.multiply(own ? await engine.multiply(vj, own) : vj, vj, 'right');
   for (let i = 0; i < rows.count; i++) {
-    const h = couplingGradient(problem, state, grams, projected.data, products, i, j, reach);
-    const l = regularisedCholesky(blockCoupling(grams, products, i, own, rank, reach.length), rank);
-    solveCholesky(l, rank, h);
+    // Blocks of one column do not meet in the error, so every s_ij takes its step from the same residual.
+    const change = terms.scaleGradient(problem, state, residual, i, j);
+    solveCholesky(await regularisedCholesky(engine, terms.scaleForm(grams, inner, i), rank), rank, change);
     const at = (i * columns.count + j) * rank;
-    for (let k = 0; k < rank; k++) state.s[at + k] += omega * h[k];
+    terms.add(state.s.subarray(at, at + rank), change, omega);
   }
 }
 
-/** U_i += ω·(A_i·C·T_iᵀ − U_i·K_i)·K_i⁻¹ for all i at once. */
+/** U_i += ω·(A_i·C·T_iᵀ − U_i·K_i)·K_i⁻¹ with K_i = T_i·C·T_iᵀ, for all i at once. */
 async function updateRows(
   engine: Engine,
   { rows, rank }: BlastProblem,
   state: BlastState,
-  sums: RowSums,
+  { target, form }: terms.RowTerms,
   omega: number,
 ): Promise<void> {
-  const u = stack(state.u, rows.count, rows.block, rank);
-  const fitted = await engine.multiply(u, stack(sums.coupling, rows.count, rank, rank));
-  const gradient = new Float64Array(state.u.length);
-  for (let at = 0; at < gradient.length; at++) gradient[at] = sums.target[at] - fitted.data[at];
-  const inverses = new Float64Array(rows.count * rank * rank);
+  const gradient = await engine.multiply(stack(state.u, rows.count, rows.block, rank), form);
+  for (let at = 0; at < gradient.data.length; at++) gradient.data[at] = target.data[at] - gradient.data[at];
+  const inverses = new Float64Array(form.data.length);
   for (let i = 0; i < rows.count; i++) {
-    const block = sums.coupling.subarray(i * rank * rank, (i + 1) * rank * rank);
-    inverses.set(invertLower(regularisedCholesky(block, rank), rank), i * rank * rank);
+    const at = i * rank * rank;
+    const l = await regularisedCholesky(engine, form.data.subarray(at, at + rank * rank), rank);
+    inverses.set(await blockedInvertLower(engine, l, rank), at);
   }
   const inverse = stack(inverses, rows.count, rank, rank);
-  const half = await engine.multiply(stack(gradient, rows.count, rows.block, rank), inverse, 'right');
-  const step = await engine.multiply(half, inverse);
-  for (let at = 0; at < state.u.length; at++) state.u[at] += omega * step.data[at];
+  const step = await engine.multiply(await engine.multiply(gradient, inverse, 'right'), inverse);
+  terms.add(state.u, step.data, omega);
 }
 
-async function applyInverse(engine: Engine, l: Float64Array, n: number, right: Stack): Promise<Stack> {
-  const inverse = stack(invertLower(l, n), 1, n, n);
-  return engine.multiply(inverse, await engine.multiply(inverse, right), 'left');
-}
-
-function ownBlock(coupling: Float64Array, rank: number, reach: number, own: number): Float64Array {
-  if (reach === 1) return coupling;
-  const block = new Float64Array(rank * rank);
-  for (let a = 0; a < rank; a++) {
-    const from = (a * reach + own) * rank;
-    block.set(coupling.subarray(from, from + rank), a * rank);
-  }
-  return block;
-}
-
-function ownCovariance(column: Stack, j: number): Stack {
-  const { rows: p } = column;
-  return stack(column.data.subarray(j * p * p, (j + 1) * p * p), 1, p, p);
+function ownCovariance(columnBlocks: Stack, j: number): Stack {
+  const { rows: p } = columnBlocks;
+  return stack(columnBlocks.data.subarray(j * p * p, (j + 1) * p * p), 1, p, p);
 }

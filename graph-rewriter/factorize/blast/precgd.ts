@@ -1,17 +1,17 @@
 import { BlockrankError } from '../../errors.js';
 import { stack, type Stack } from '../engine.js';
 import { checkpoint, type Job } from '../job.js';
-import { invertLower, solveCholesky } from '../linalg/cholesky.js';
+import { blockedInvertLower } from '../linalg/blocked.js';
+import { solveCholesky } from '../linalg/cholesky.js';
 import { randomNormal } from '../linalg/random.js';
 import { regularisedCholesky } from '../linalg/regularised.js';
 import { Metric } from '../metric.js';
 import type { Factors } from '../types.js';
-import { blockCoupling, columnCoupling, couplingGradient, rowCoupling } from './coupling.js';
 import { blastProblem, type BlastProblem } from './problem.js';
 import { emptyState, toFactors, type BlastState } from './state.js';
-import { addScaled, objective, rowGrams, rowSums, scaledSum } from './sums.js';
+import * as terms from './terms.js';
 
-export const PUBLISHED_SWEEPS = 300;
+const PUBLISHED_SWEEPS = 300;
 /** δ of the damping δ·‖A − Â‖_F that is added to every preconditioner's diagonal. */
 const DAMPING = 0.1;
 
@@ -39,163 +39,128 @@ export async function fitBlastPrecgd(job: Job): Promise<Factors> {
   const descent = new Descent(job, problem, state);
   for (let sweep = 0; sweep < sweeps; sweep++) {
     checkpoint(job, sweep / sweeps);
-    await descent.sweep(1 - sweep / sweeps);
+    await descent.sweep(2 * (1 - sweep / sweeps));
   }
   for (let at = 0; at < state.s.length; at++) state.s[at] *= deviation;
   return toFactors(job.spec, problem, state);
 }
 
+/** Each update measures the loss first: it sets the damping of that update. */
 class Descent {
-  /** Σ over blocks ‖A − Â‖², as the last update left it. */
-  private loss = Infinity;
-
   constructor(
     private readonly job: Job,
     private readonly problem: BlastProblem,
     private readonly state: BlastState,
   ) {}
 
+  /** `step` is twice the step size: the gradients in terms.ts are half of those of ‖A − Â‖². */
   async sweep(step: number): Promise<void> {
+    const { problem, state } = this;
+    const { engine } = this.job;
     await this.updateRows(step);
-    const grams = await rowGrams(this.job.engine, this.problem, this.state);
-    const projected = await this.updateColumns(step, grams);
-    await this.updateScales(step, grams, projected);
-    if (!Number.isFinite(this.loss))
+    const grams = await terms.rowGrams(engine, problem, state);
+    const targets: Stack[] = [];
+    for (let j = 0; j < problem.columns.count; j++)
+      targets.push(await terms.projectedTarget(engine, problem, state, j));
+    await this.updateColumns(step, grams, targets);
+    await this.updateScales(step, grams, targets);
+  }
+
+  /** U_i += step·(A_i·T_iᵀ − U_i·K_i)(K_i + ε)⁻¹ */
+  private async updateRows(step: number): Promise<void> {
+    const { engine } = this.job;
+    const { problem, state } = this;
+    const { rows, rank } = problem;
+    const rowTerms = await terms.rowTerms(engine, problem, state);
+    const { target, form } = rowTerms;
+    const damping = this.damping(
+      terms.objective(problem, state, rowTerms, await terms.rowGrams(engine, problem, state)),
+    );
+    const gradient = await engine.multiply(stack(state.u, rows.count, rows.block, rank), form);
+    for (let at = 0; at < gradient.data.length; at++) gradient.data[at] = target.data[at] - gradient.data[at];
+    const inverses = new Float64Array(form.data.length);
+    for (let i = 0; i < rows.count; i++) {
+      const at = i * rank * rank;
+      inverses.set(await this.inverse(form.data.slice(at, at + rank * rank), damping), at);
+    }
+    const inverse = stack(inverses, rows.count, rank, rank);
+    const change = await engine.multiply(await engine.multiply(gradient, inverse, 'right'), inverse);
+    terms.add(state.u, change.data, step);
+  }
+
+  /** V_jᵀ += step·(M_j + ε)⁻¹·Σ_i diag(s_ij)·U_iᵀ·E_ij */
+  private async updateColumns(step: number, grams: Stack, targets: readonly Stack[]): Promise<void> {
+    const { engine } = this.job;
+    const { problem, state } = this;
+    const { rank } = problem;
+    const { residuals, damping } = await this.residuals(grams, targets);
+    for (const [j, residual] of residuals.entries()) {
+      const form = terms.columnForm(problem, state.s, grams, j);
+      const inverse = stack(await this.inverse(form, damping), 1, rank, rank);
+      const half = await engine.multiply(inverse, terms.scaledSum(problem, state.s, j, residual));
+      const change = await engine.multiply(inverse, half, 'left');
+      terms.add(terms.column(problem, state, j).data, change.data, step);
+    }
+  }
+
+  /** s_ij += step·(H + ε)⁻¹·diag(U_iᵀ·E_ij·V_j), H of block (i, j) or, as published, of the block in its place. */
+  private async updateScales(step: number, grams: Stack, targets: readonly Stack[]): Promise<void> {
+    const { problem, state } = this;
+    const { rows, columns, rank } = problem;
+    const { residuals, damping } = await this.residuals(grams, targets);
+    const inner: Stack[] = [];
+    for (let j = 0; j < columns.count; j++) {
+      const vj = terms.column(problem, state, j);
+      inner.push(await this.job.engine.multiply(vj, vj, 'right'));
+    }
+    for (const [j, residual] of residuals.entries()) {
+      for (let i = 0; i < rows.count; i++) {
+        const change = terms.scaleGradient(problem, state, residual, i, j);
+        // Entry n of a stack of [in, out] matrices is that of column n div out, row n mod out.
+        const n = i * columns.count + j;
+        const [row, column] =
+          this.job.preconditioner === 'corrected' ? [i, j] : [n % rows.count, Math.floor(n / rows.count)];
+        const form = terms.scaleForm(grams, inner[column], row);
+        solveCholesky(await this.damped(form, damping), rank, change);
+        terms.add(state.s.subarray(n * rank, (n + 1) * rank), change, step);
+      }
+    }
+  }
+
+  /** U_iᵀ·E_ij by column; ‖E‖² = ⟨A, A⟩ − ⟨A, Â⟩ − ⟨E, Â⟩ sets the damping. */
+  private async residuals(grams: Stack, targets: readonly Stack[]) {
+    const { problem, state } = this;
+    const { engine } = this.job;
+    let loss = problem.energy;
+    const residuals: Stack[] = [];
+    for (const [j, { data, batch, rows, cols }] of targets.entries()) {
+      const applied = await terms.appliedColumn(engine, problem, state, j);
+      const residual = stack(data.slice(), batch, rows, cols);
+      terms.add(residual.data, (await engine.multiply(grams, applied)).data, -1);
+      loss -= terms.inner(applied.data, data) + terms.inner(applied.data, residual.data);
+      residuals.push(residual);
+    }
+    return { residuals, damping: this.damping(loss) };
+  }
+
+  private damping(loss: number): number {
+    if (!Number.isFinite(loss))
       throw new BlockrankError(
         'FACTORIZATION',
         'the published descent diverged on this weight; use method als',
       );
+    return DAMPING * Math.sqrt(Math.max(loss, 0));
   }
 
-  /** U_i −= 2η(U_i·K_i − A_i·T_iᵀ)(K_i + ε)⁻¹ */
-  private async updateRows(step: number): Promise<void> {
-    const { engine } = this.job;
-    const { rows, columns, rank } = this.problem;
-    const { state, problem } = this;
-    const sums = rowSums(problem);
-    for (let j = 0; j < columns.count; j++) {
-      const vj = this.column(j);
-      columnCoupling(problem, state.s, (await engine.multiply(vj, vj, 'right')).data, j, [j], sums.coupling);
-      addScaled(
-        problem,
-        state.s,
-        (await engine.multiply(problem.target[j], vj, 'right')).data,
-        j,
-        sums.target,
-      );
-    }
-    if (this.loss === Infinity)
-      this.loss = objective(problem, state, sums, await rowGrams(engine, problem, state));
-    const u = stack(state.u, rows.count, rows.block, rank);
-    const gradient = await engine.multiply(u, stack(sums.coupling, rows.count, rank, rank));
-    for (let at = 0; at < gradient.data.length; at++) gradient.data[at] -= sums.target[at];
-    const inverse = this.dampedInverses(sums.coupling, rows.count);
-    const change = await engine.multiply(await engine.multiply(gradient, inverse, 'right'), inverse);
-    for (let at = 0; at < state.u.length; at++) state.u[at] -= 2 * step * change.data[at];
-    this.loss = objective(problem, state, sums, await rowGrams(engine, problem, state));
+  /** L⁻¹ of the Cholesky factor L of (form + ε). */
+  private async inverse(form: Float64Array, damping: number): Promise<Float64Array> {
+    return blockedInvertLower(this.job.engine, await this.damped(form, damping), this.problem.rank);
   }
 
-  /** V_jᵀ −= 2η(M_j + ε)⁻¹(M_j·V_jᵀ − Σ_i s_ij ∘ U_iᵀ·A_ij); returns U_iᵀ·A_ij by column. */
-  private async updateColumns(step: number, grams: Float64Array): Promise<Stack[]> {
-    const { engine } = this.job;
-    const { rows, columns, rank, target, energy } = this.problem;
-    const { state, problem } = this;
-    const projected: Stack[] = [];
-    let loss = energy;
-    for (let j = 0; j < columns.count; j++) {
-      const y = await engine.multiply(stack(state.u, rows.count, rows.block, rank), target[j], 'left');
-      projected.push(y);
-      const vj = this.column(j);
-      const coupling = stack(rowCoupling(problem, state.s, grams, j, [j]), 1, rank, rank);
-      const wanted = scaledSum(problem, state.s, y, j);
-      const gradient = await engine.multiply(coupling, vj);
-      for (let at = 0; at < gradient.data.length; at++) gradient.data[at] -= wanted[at];
-      const inverse = this.dampedInverses(coupling.data, 1);
-      const change = await engine.multiply(inverse, await engine.multiply(inverse, gradient), 'left');
-      for (let at = 0; at < vj.data.length; at++) vj.data[at] -= 2 * step * change.data[at];
-      loss +=
-        inner(coupling.data, (await engine.multiply(vj, vj, 'right')).data) - 2 * inner(vj.data, wanted);
-    }
-    this.loss = loss;
-    return projected;
-  }
-
-  /** s_ij += 2η(H + ε)⁻¹·h with H of block (i, j), or of (j, i) as published. */
-  private async updateScales(step: number, grams: Float64Array, projected: readonly Stack[]): Promise<void> {
-    const { rows, columns, rank, energy } = this.problem;
-    const { state, problem } = this;
-    const products: Float64Array[] = [];
-    for (let j = 0; j < columns.count; j++) {
-      const vj = this.column(j);
-      products.push((await this.job.engine.multiply(vj, vj, 'right')).data);
-    }
-    const damping = this.damping();
-    let loss = energy;
-    for (let j = 0; j < columns.count; j++) {
-      for (let i = 0; i < rows.count; i++) {
-        const at = (i * columns.count + j) * rank;
-        const s = state.s.subarray(at, at + rank);
-        const h = couplingGradient(problem, state, grams, projected[j].data, products[j], i, j, [j]);
-        const gradient = h.slice();
-        // Entry n of a stack of [in, out] matrices is that of column n div out, row n mod out.
-        const n = i * columns.count + j;
-        const [row, column] =
-          this.job.preconditioner !== 'corrected' ? [n % rows.count, Math.floor(n / rows.count)] : [i, j];
-        solveCholesky(this.damped(blockCoupling(grams, products[column], row, 0, rank, 1), damping), rank, h);
-        const own = blockCoupling(grams, products[j], i, 0, rank, 1);
-        loss += this.stepScales(s, h, gradient, own, 2 * step);
-      }
-    }
-    this.loss = loss;
-  }
-
-  /** Moves s by `step`·change and returns the block's share of the loss, sᵀHs − 2sᵀ(diag(UᵀAV)). */
-  private stepScales(
-    s: Float64Array,
-    change: Float64Array,
-    gradient: Float64Array,
-    own: Float64Array,
-    step: number,
-  ): number {
-    const rank = s.length;
-    const times = (x: Float64Array, a: number) => {
-      let sum = 0;
-      for (let c = 0; c < rank; c++) sum += own[a * rank + c] * x[c];
-      return sum;
-    };
-    const wanted = gradient.map((value, a) => value + times(s, a));
-    for (let a = 0; a < rank; a++) s[a] += step * change[a];
-    let loss = 0;
-    for (let a = 0; a < rank; a++) loss += s[a] * (times(s, a) - 2 * wanted[a]);
-    return loss;
-  }
-
-  /** L⁻¹ of the Cholesky factors of (matrix + ε). */
-  private dampedInverses(matrices: Float64Array, count: number): Stack {
+  private damped(form: Float64Array, damping: number): Promise<Float64Array> {
     const { rank } = this.problem;
-    const damping = this.damping();
-    const inverses = new Float64Array(matrices.length);
-    for (let n = 0; n < count; n++) {
-      const block = matrices.slice(n * rank * rank, (n + 1) * rank * rank);
-      inverses.set(invertLower(this.damped(block, damping), rank), n * rank * rank);
-    }
-    return stack(inverses, count, rank, rank);
-  }
-
-  private damped(matrix: Float64Array, damping: number): Float64Array {
-    const { rank } = this.problem;
-    for (let k = 0; k < rank; k++) matrix[k * rank + k] += damping;
-    return regularisedCholesky(matrix, rank);
-  }
-
-  private damping(): number {
-    return DAMPING * Math.sqrt(Math.max(this.loss, 0));
-  }
-
-  private column(j: number): Stack {
-    const { columns, rank } = this.problem;
-    const length = rank * columns.block;
-    return stack(this.state.v.subarray(j * length, (j + 1) * length), 1, rank, columns.block);
+    for (let k = 0; k < rank; k++) form[k * rank + k] += damping;
+    return regularisedCholesky(this.job.engine, form, rank);
   }
 }
 
@@ -222,10 +187,4 @@ function standardDeviation(data: Float32Array): number {
   let square = 0;
   for (const value of data) square += (value - mean) ** 2;
   return Math.sqrt(square / Math.max(data.length - 1, 1));
-}
-
-function inner(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let at = 0; at < a.length; at++) sum += a[at] * b[at];
-  return sum;
 }

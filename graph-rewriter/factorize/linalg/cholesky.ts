@@ -85,17 +85,20 @@ export function solveCholesky(l: Float64Array, n: number, b: Float64Array): void
 
 /** L⁻¹ (lower triangular, zeros above) of a Cholesky factor. */
 export function invertLower(l: Float64Array, n: number): Float64Array {
-  // Row i of L⁻¹ is (e_i − Σ_k<i l_ik · row k) / l_ii: updates of whole rows, two at a time.
+  // Row i of L⁻¹ is (e_i − Σ_k<i l_ik · row k) / l_ii: updates of whole rows, four at a time.
   const inverse = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
     const row = i * n;
     let k = 0;
-    for (; k + 1 < i; k += 2) {
-      const f0 = l[row + k];
-      const f1 = l[row + k + 1];
-      const r0 = k * n;
-      const r1 = r0 + n;
-      for (let c = 0; c <= k + 1; c++) inverse[row + c] -= f0 * inverse[r0 + c] + f1 * inverse[r1 + c];
+    for (; k + 3 < i; k += 4) {
+      const at = k * n;
+      const [f0, f1, f2, f3] = [l[row + k], l[row + k + 1], l[row + k + 2], l[row + k + 3]];
+      for (let c = 0; c <= k + 3; c++)
+        inverse[row + c] -=
+          f0 * inverse[at + c] +
+          f1 * inverse[at + n + c] +
+          f2 * inverse[at + 2 * n + c] +
+          f3 * inverse[at + 3 * n + c];
     }
     for (; k < i; k++) {
       const f = l[row + k];

@@ -2,7 +2,7 @@ import { randomNormal } from './random.js';
 import { tridiagonalValues, tridiagonalVectors } from './tridiagonal.js';
 
 export interface EigenPairs {
-  /** All eigenvalues, descending. */
+  /** Eigenvalues, descending: at least those of the vectors. */
   readonly values: Float64Array;
   /** The first `count` eigenvectors as rows, [count, n]. */
   readonly vectors: Float64Array;

@@ -1,4 +1,5 @@
-import { cholesky } from './cholesky.js';
+import type { Engine } from '../engine.js';
+import { blockedCholesky } from './blocked.js';
 
 /** Shares of the diagonal that are added to it, until the factorization succeeds. */
 const RIDGES = [1e-10, 1e-6, 1e-3];
@@ -7,14 +8,14 @@ const RIDGES = [1e-10, 1e-6, 1e-3];
  * Cholesky factor of a symmetric positive semidefinite matrix with a ridge on its diagonal. The ridge is relative to each
  * diagonal entry, so that it means the same for columns of any scale; a step of (A + ridge)⁻¹ instead of A⁻¹ still descends.
  */
-export function regularisedCholesky(a: Float64Array, n: number): Float64Array {
+export async function regularisedCholesky(engine: Engine, a: Float64Array, n: number): Promise<Float64Array> {
   let peak = 0;
   for (let i = 0; i < n; i++) peak = Math.max(peak, a[i * n + i]);
   for (const ridge of RIDGES) {
     const l = a.slice();
     // Columns that have died out keep an all-zero row; they get a pivot of their own.
     for (let i = 0; i < n; i++) l[i * n + i] = a[i * n + i] * (1 + ridge) + (peak * 1e-14 || 1);
-    if (cholesky(l, n)) return l;
+    if (await blockedCholesky(engine, l, n)) return l;
   }
   throw new Error(
     `a Gram matrix of size ${n} has no Cholesky factor even with ${RIDGES.at(-1)} of its diagonal added`,

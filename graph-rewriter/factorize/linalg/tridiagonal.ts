@@ -6,11 +6,12 @@ export function tridiagonalValues(diagonal: Float64Array, offDiagonal: Float64Ar
   const d = Float64Array.from(diagonal);
   const e = new Float64Array(n);
   e.set(offDiagonal.subarray(0, Math.max(n - 1, 0)));
+  // Relative to the whole matrix: the reduction to tridiagonal form leaves as much, and a null space never gets below it.
+  const negligible = Number.EPSILON * tridiagonalNorm(d, e);
   for (let low = 0; low < n; low++) {
     for (let sweep = 0; ; sweep++) {
       let high = low;
-      while (high < n - 1 && Math.abs(e[high]) > Number.EPSILON * (Math.abs(d[high]) + Math.abs(d[high + 1])))
-        high++;
+      while (high < n - 1 && Math.abs(e[high]) > negligible) high++;
       if (high === low) break;
       if (sweep === 60) throw new Error('eigenvalues of a tridiagonal matrix: no convergence in 60 sweeps');
       chase(d, e, low, high);
@@ -63,9 +64,7 @@ export function tridiagonalVectors(
 ): Float64Array {
   const n = d.length;
   const vectors = new Float64Array(values.length * n);
-  let norm = 0;
-  for (let i = 0; i < n; i++)
-    norm = Math.max(norm, Math.abs(d[i]) + Math.abs(i > 0 ? e[i - 1] : 0) + Math.abs(i < n - 1 ? e[i] : 0));
+  const norm = tridiagonalNorm(d, e);
   const factors = new ShiftedFactors(n, norm || 1);
   let cluster = 0;
   for (let m = 0; m < values.length; m++) {
@@ -85,6 +84,15 @@ export function tridiagonalVectors(
     }
   }
   return vectors;
+}
+
+/** Largest row sum of |T|. */
+function tridiagonalNorm(d: Float64Array, e: Float64Array): number {
+  const at = (values: Float64Array, i: number) => Math.abs(values[i] ?? 0);
+  return d.reduce(
+    (norm, _, i) => Math.max(norm, at(e, i - 1) + at(d, i) + (i < d.length - 1 ? at(e, i) : 0)),
+    0,
+  );
 }
 
 /** Removes from vector m its parts along vectors first … m − 1 and normalises it; returns the norm that was left. */

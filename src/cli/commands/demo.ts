@@ -1,11 +1,13 @@
 // `blockrank demo`
 import { basename } from 'node:path';
 import { Option, type Command } from 'commander';
+import { BlockrankError } from '../../../graph-rewriter/errors.js';
 import { STRUCTURES, type Structure } from '../../../graph-rewriter/factorize/types.js';
-import { DEMO_KEEP, DEMO_STRUCTURE, runDemo, type DemoLine, type DemoReport } from '../../demo/demo.js';
+import { DEMO_KEEP, DEMO_STRUCTURE, INSTALL_DEMO } from '../../demo/defaults.js';
+import type { DemoLine, DemoReport } from '../../demo/demo.js';
 import { count, formatNumber, formatPercent } from '../format.js';
 import { formatRewriteReport } from '../layers.js';
-import { share } from '../parsers.js';
+import { share, wholeNumber } from '../parsers.js';
 import { runCommand } from '../run.js';
 import { formatTable } from '../table.js';
 import { formatTiming } from './validate.js';
@@ -14,6 +16,7 @@ interface Flags {
   readonly structure: Structure;
   readonly keep: number;
   readonly output?: string;
+  readonly runs?: number;
 }
 
 export function addDemo(program: Command): void {
@@ -30,13 +33,26 @@ export function addDemo(program: Command): void {
       new Option('--keep <share>', 'bytes kept of each rewritten weight').argParser(share).default(DEMO_KEEP),
     )
     .option('-o, --output <file>', 'keep the rewritten model')
+    .option('--runs <n>', 'timed runs of each model (default: 10)', wholeNumber(1))
     .action((flags: Flags, command: Command) =>
       runCommand(command, async ({ signal, onProgress, width }) => {
+        const { runDemo } = await loadDemo();
         const report = await runDemo({ ...flags, signal, onProgress });
         const failed = report.lines.some((line) => line.rewritten !== line.original);
         return { json: report, text: formatDemo(report, width), failed };
       }),
     );
+}
+
+/** Loaded when it is run: pngjs is a development dependency. */
+async function loadDemo() {
+  try {
+    return await import('../../demo/demo.js');
+  } catch (cause) {
+    throw new BlockrankError('IO', `the demo is not complete here: run ${INSTALL_DEMO} and try again`, {
+      cause,
+    });
+  }
 }
 
 function formatDemo(report: DemoReport, width: number): string {

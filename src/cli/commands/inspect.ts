@@ -66,7 +66,7 @@ const COLUMNS = [
   { title: 'op' },
   { title: 'in × out', align: 'right' },
   { title: 'type' },
-  { title: 'weight' },
+  { title: 'weight', minor: true },
   { title: 'where' },
   { title: 'size', align: 'right' },
   { title: 'rewrite' },

@@ -7,7 +7,7 @@ import { formatPlan, parsePlan } from '../../../graph-rewriter/plan.js';
 import type { FactorType, LayerInfo, ModelInfo, RewritePlan } from '../../../graph-rewriter/types.js';
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
 import { count, formatBytes, formatShape } from '../format.js';
-import { formatKept, formatRewriteReport, formatStructure } from '../layers.js';
+import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
 import { blockCounts, repeated, share, wholeNumber } from '../parsers.js';
 import { runCommand, type CommandContext, type CommandResult } from '../run.js';
 import { formatTable } from '../table.js';
@@ -32,6 +32,8 @@ interface Flags {
   readonly overwrite?: boolean;
 }
 
+const UNCALIBRATED =
+  'The factors were fitted to the weights alone. With --calibration <real inputs> they cost far less accuracy; compare with validate.';
 const FACTOR_TYPES: readonly FactorType[] = ['float32', 'float16', 'bfloat16'];
 
 export function addRewrite(program: Command): void {
@@ -88,7 +90,8 @@ async function runRewrite(path: string, flags: Flags, context: CommandContext): 
     return { json: plan, text: describePlan(info, plan, context.width) };
   }
   const report = await rewrite(path, flags.output, { ...options, plan });
-  return { json: report, text: formatRewriteReport(report, context.width) };
+  const text = formatRewriteReport(report, context.width);
+  return { json: report, text: flags.calibration ? text : `${text}\n\n${UNCALIBRATED}` };
 }
 
 function requireConsistent(flags: Flags): void {
@@ -158,18 +161,28 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
   );
   const rows = rewritten.map(({ id, spec, factorType }) => {
     const layer = layers.get(id) as LayerInfo;
-    return [id, formatShape(layer.shape), formatBytes(layer.bytes), formatStructure(spec), factorType];
+    return [
+      id,
+      formatShape(layer.shape),
+      formatBytes(layer.bytes),
+      spec.structure,
+      formatBlocks(spec),
+      String(spec.rank),
+      factorType,
+    ];
   });
   const columns = [
     { title: 'would be rewritten' },
     { title: 'in × out', align: 'right' },
     { title: 'size', align: 'right' },
     { title: 'as' },
+    { title: 'blocks', align: 'right' },
+    { title: 'rank', align: 'right' },
     { title: 'factors' },
   ] as const;
   return [
     ...(rows.length ? [formatTable(columns, rows, width)] : []),
     ...(kept.length ? [formatKept(kept, width)] : []),
-    `${count(rewritten.length, 'layer')} would be rewritten, ${kept.length} stay dense; nothing was written`,
+    `${count(rewritten.length, 'layer')} would be rewritten, ${kept.length} stay dense; no model was written`,
   ].join('\n\n');
 }

@@ -1,4 +1,5 @@
 // Small ONNX models, written with onnx-proto.
+import { readFileSync } from 'node:fs';
 import onnxProto, { type onnx } from 'onnx-proto';
 import { encodeFloats } from '../../../graph-rewriter/floats.js';
 import { dataTypeNumber } from '../../../graph-rewriter/schema.js';
@@ -89,6 +90,6 @@ export function encodeModel(parts: ModelParts): Uint8Array {
   }).finish();
 }
 
-export function decodeModel(bytes: Uint8Array): onnx.ModelProto {
-  return proto.ModelProto.decode(bytes);
+export function readModel(path: string): onnx.ModelProto {
+  return proto.ModelProto.decode(Uint8Array.from(readFileSync(path)));
 }

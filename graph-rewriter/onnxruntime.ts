@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type * as ort from 'onnxruntime-node';
-import { BlockrankError } from '../../graph-rewriter/errors.js';
+import { BlockrankError } from './errors.js';
 
 export type OnnxRuntimeModule = typeof ort;
 

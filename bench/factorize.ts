@@ -1,0 +1,159 @@
+/**
+ * Time, memory and error of factorizing layers of real shapes: node dist/bench/factorize.js [--json] [--only 'gpt2s c_fc']
+ *
+ * Weights are random with the singular values k^−0.5 and, block by block, lognormal scales. Times are given in seconds and as
+ * multiples of one float64 product W·Wᵀ on the same cores; each case runs in a process of its own, for its peak memory.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { createEngine, factorize, largestRank } from '../graph-rewriter/factorize/index.js';
+import { stack, type Engine } from '../graph-rewriter/factorize/engine.js';
+import { randomNormal } from '../graph-rewriter/factorize/linalg/random.js';
+import type { DenseWeight, Structure, StructureSpec } from '../graph-rewriter/factorize/types.js';
+
+interface Case {
+  readonly name: string;
+  readonly structure: Structure;
+  readonly out: number;
+  readonly in: number;
+  readonly blocks: number;
+  /** Share of the weight's numbers that the factors keep. */
+  readonly keep: number;
+  readonly weighted?: boolean;
+  /** How many weights of the kind are factorized one after another; 1 when absent. */
+  readonly times?: number;
+}
+
+const CASES: readonly Case[] = [
+  { name: 'gpt2s c_attn ×12', structure: 'monarch', out: 2304, in: 768, blocks: 4, keep: 0.5, times: 12 },
+  { name: 'gpt2s c_fc ×12', structure: 'monarch', out: 3072, in: 768, blocks: 4, keep: 0.5, times: 12 },
+  { name: 'gpt2s c_proj ×12', structure: 'monarch', out: 768, in: 3072, blocks: 4, keep: 0.5, times: 12 },
+  { name: 'gpt2s c_fc', structure: 'low-rank', out: 3072, in: 768, blocks: 1, keep: 0.5 },
+  { name: 'gpt2s c_fc', structure: 'blast', out: 3072, in: 768, blocks: 4, keep: 0.32 },
+  { name: 'gpt2s c_fc', structure: 'blast', out: 3072, in: 768, blocks: 4, keep: 0.32, weighted: true },
+  { name: 'gpt2s c_proj', structure: 'blast', out: 768, in: 3072, blocks: 4, keep: 0.32, weighted: true },
+  { name: 'minilm qkvo', structure: 'blast', out: 384, in: 384, blocks: 4, keep: 0.8, weighted: true },
+  { name: 'minilm qkvo', structure: 'blast', out: 384, in: 384, blocks: 16, keep: 0.8, weighted: true },
+  { name: 'smollm2 down', structure: 'blast', out: 576, in: 1536, blocks: 4, keep: 0.5, weighted: true },
+  { name: 'ppocr head', structure: 'blast', out: 6625, in: 120, blocks: 4, keep: 0.5 },
+  { name: 'ppocr head', structure: 'monarch', out: 6625, in: 120, blocks: 4, keep: 0.5 },
+  { name: 'llama1b q', structure: 'low-rank', out: 2048, in: 2048, blocks: 1, keep: 0.5 },
+  { name: 'llama1b q', structure: 'monarch', out: 2048, in: 2048, blocks: 4, keep: 0.5 },
+];
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean' },
+    only: { type: 'string' },
+    case: { type: 'string' },
+  },
+});
+if (options.case) print(JSON.stringify(await measure(CASES[Number(options.case)])));
+else report();
+
+function report(): void {
+  const results = CASES.flatMap((entry, index) => {
+    if (!`${entry.name} ${entry.structure}`.includes(options.only ?? '')) return [];
+    const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), '--case', String(index)]);
+    if (child.status !== 0) throw new Error(child.stderr.toString());
+    const result = JSON.parse(child.stdout.toString()) as Awaited<ReturnType<typeof measure>>;
+    if (!options.json) print(row(result));
+    return [result];
+  });
+  if (options.json)
+    print(JSON.stringify({ cpu: cpus()[0].model, cores: cpus().length, results }, undefined, 1));
+}
+
+async function measure(entry: Case) {
+  const engine = createEngine();
+  const weight = await randomWeight(engine, entry);
+  const metric = entry.weighted ? { covariance: await randomCovariance(engine, entry.in) } : {};
+  const reference = await productTime(engine, weight);
+  const bytes = weight.data.byteLength + (metric.covariance?.byteLength ?? 0);
+  const blocks = { blocksIn: entry.blocks, blocksOut: entry.blocks };
+  const spec = atShare(weight, { structure: entry.structure, ...blocks }, entry.keep);
+  const before = process.memoryUsage().rss;
+  const started = performance.now();
+  let result = await factorize({ weight, spec, ...metric, engine });
+  for (let n = 1; n < (entry.times ?? 1); n++) result = await factorize({ weight, spec, ...metric, engine });
+  const seconds = (performance.now() - started) / 1000;
+  const peak = process.resourceUsage().maxRSS * 1024;
+  const lowRank = await factorize({
+    weight,
+    ...metric,
+    engine,
+    spec: atShare(weight, { structure: 'low-rank', blocksIn: 1, blocksOut: 1 }, entry.keep),
+  });
+  return {
+    ...entry,
+    rank: spec.rank,
+    seconds,
+    products: seconds / (entry.times ?? 1) / reference,
+    inputMegabytes: bytes / 2 ** 20,
+    peakMegabytes: (peak - before) / 2 ** 20,
+    error: result.weightedError,
+    ofLowRank: result.weightedError / lowRank.weightedError,
+  };
+}
+
+function atShare(weight: DenseWeight, spec: Omit<StructureSpec, 'rank'>, keep: number): StructureSpec {
+  return { ...spec, rank: Math.max(1, Math.floor(keep * (largestRank(weight, spec) + 1))) };
+}
+
+async function productTime(engine: Engine, { out, in: width, data }: DenseWeight): Promise<number> {
+  const w = stack(Float64Array.from(data), 1, out, width);
+  const times: number[] = [];
+  for (let n = 0; n < 3; n++) {
+    const started = performance.now();
+    await engine.multiply(w, w, out <= width ? 'right' : 'left');
+    times.push((performance.now() - started) / 1000);
+  }
+  return Math.min(...times);
+}
+
+async function randomWeight(engine: Engine, { out, in: width }: Case): Promise<DenseWeight> {
+  const random = randomNormal(1);
+  const size = Math.min(out, width);
+  const left = Float64Array.from({ length: out * size }, (_, at) => random() * ((at % size) + 1) ** -0.5);
+  const right = Float64Array.from({ length: size * width }, random);
+  const { data } = await engine.multiply(stack(left, 1, out, size), stack(right, 1, size, width));
+  const scales = Float64Array.from({ length: 16 }, () => Math.exp(0.5 * random()));
+  const block = (index: number, count: number) => Math.floor((4 * index) / count);
+  for (let at = 0; at < data.length; at++)
+    data[at] *= scales[4 * block(Math.floor(at / width), out) + block(at % width, width)];
+  return { out, in: width, data: Float32Array.from(data) };
+}
+
+/** Of features with a common part, and sizes that spread over a decade. */
+async function randomCovariance(engine: Engine, size: number): Promise<Float32Array> {
+  const random = randomNormal(2);
+  const rows = 4 * size;
+  const x = new Float64Array(rows * size);
+  for (let n = 0; n < rows; n++) {
+    const common = random();
+    for (let c = 0; c < size; c++) x[n * size + c] = (random() + common) * 10 ** ((c % 10) / 10);
+  }
+  const samples = stack(x, 1, rows, size);
+  return Float32Array.from((await engine.multiply(samples, samples, 'left')).data, (value) => value / rows);
+}
+
+function row(result: Awaited<ReturnType<typeof measure>>): string {
+  const { name, structure, blocks, weighted, out, in: width, rank } = result;
+  const cells = [
+    `${name}${weighted ? ', C' : ''}`,
+    `${structure}${structure === 'low-rank' ? '' : ` b=${blocks}`}, r=${rank}`,
+    `${out}×${width}`,
+    result.seconds.toFixed(2),
+    result.products.toFixed(0),
+    `${result.inputMegabytes.toFixed(1)} / ${result.peakMegabytes.toFixed(0)}`,
+    result.error.toFixed(4),
+    result.ofLowRank.toFixed(3),
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

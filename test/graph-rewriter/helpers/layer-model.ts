@@ -1,0 +1,81 @@
+// Models of one layer, rewritten with known factors and run beside the original.
+import { expect } from 'chai';
+import type { onnx } from 'onnx-proto';
+import type { Factors } from '../../../graph-rewriter/factorize/types.js';
+import type { FactorType, LayerResult } from '../../../graph-rewriter/types.js';
+import { encodeModel, type ModelParts, tensor, valueInfo } from './onnx.js';
+import { random, relativeDifference } from './reference.js';
+import { runModel } from './run.js';
+import { type KnownWeight, knownWeight, rewriteKnown, save } from './workspace.js';
+
+export const IN = 24;
+export const OUT = 36;
+
+export const W: KnownWeight = knownWeight(
+  { structure: 'blast', rank: 4, blocksIn: 3, blocksOut: 4, in: IN, out: OUT },
+  42,
+);
+export const B = random(OUT, 43);
+
+export interface LayerModel extends Partial<Omit<ModelParts, 'nodes'>> {
+  readonly nodes: readonly onnx.INodeProto[];
+  /** Leading sizes of x. */
+  readonly leading?: readonly number[];
+  readonly type?: 'float32' | 'float16';
+  readonly weights?: Readonly<Record<string, KnownWeight>>;
+}
+
+/** x [leading…, IN] → y [leading…, OUT] through the nodes, with the initializers given. */
+export function layerModel(model: LayerModel): Uint8Array {
+  const { leading = [2, 5], type = 'float32' } = model;
+  const free = leading.map((_, i) => `d${i}`);
+  return encodeModel({
+    inputs: [valueInfo('x', [...free, IN], type)],
+    outputs: [valueInfo('y', [...free, OUT], type)],
+    ...model,
+  });
+}
+
+/** Rewrites, runs both, compares, and returns what was done. */
+export async function rewriteAndCompare(
+  model: LayerModel,
+  options: { factorType?: FactorType; tolerance?: number } = {},
+): Promise<{ results: LayerResult[]; target: string; calls: string[] }> {
+  const { leading = [2, 5], type = 'float32', weights = { w: W } } = model;
+  const source = save(layerModel(model));
+  const readTolerance = type === 'float16' ? 2e-3 : 1e-6;
+  const { target, report, calls } = await rewriteKnown(source, weights, {
+    tolerance: readTolerance,
+    ...(options.factorType && { factorType: options.factorType }),
+  });
+  const data = random(
+    leading.reduce((a, b) => a * b, IN),
+    5,
+  );
+  const feeds = { x: { dims: [...leading, IN], data, type } };
+  const [before, after] = [await runModel(source, feeds), await runModel(target, feeds)];
+  expect(Object.keys(after)).to.deep.equal(Object.keys(before));
+  for (const [name, { dims, data }] of Object.entries(before)) {
+    expect(after[name].dims).to.deep.equal(dims);
+    const tolerance = options.tolerance ?? (type === 'float16' ? 5e-3 : 2e-6);
+    expect(relativeDifference(after[name].data, data), name).to.be.at.most(tolerance);
+  }
+  return { results: [...report.layers], target, calls };
+}
+
+/** The weight as a stored tensor. */
+export function weightTensor(
+  orientation: 'inOut' | 'outIn',
+  name = 'w',
+  type: FactorType = 'float32',
+  weight = W,
+): onnx.ITensorProto {
+  const { in: inputs, out } = weight.factors;
+  const dims = orientation === 'inOut' ? [inputs, out] : [out, inputs];
+  return tensor(name, dims, weight[orientation], type);
+}
+
+export function knownSpec(factors: Factors) {
+  const { structure, rank, blocksIn, blocksOut } = factors;
+  return { structure, rank, blocksIn, blocksOut };
+}

@@ -1,0 +1,125 @@
+// A folder of its own for each test, and rewriting with known factors.
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { applyPlan } from '../../../graph-rewriter/apply.js';
+import type { Factors } from '../../../graph-rewriter/factorize/types.js';
+import { inspectModel } from '../../../graph-rewriter/inspect.js';
+import { planRewrite } from '../../../graph-rewriter/plan.js';
+import type {
+  ApplyOptions,
+  FactorizeLayer,
+  PlanOptions,
+  RewritePlan,
+  RewriteReport,
+} from '../../../graph-rewriter/types.js';
+import { denseWeight, randomFactors, relativeDifference } from './reference.js';
+
+const folders: string[] = [];
+
+export function workspace(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'blockrank-test-'));
+  folders.push(folder);
+  return folder;
+}
+
+after(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
+export function save(bytes: Uint8Array, name = 'model.onnx', folder = workspace()): string {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+export function sha256(path: string): string {
+  return createHash('sha256')
+    .update(Uint8Array.from(readFileSync(path)))
+    .digest('hex');
+}
+
+/** A weight that a structure represents exactly (to float32), in both orientations. */
+export interface KnownWeight {
+  readonly factors: Factors;
+  /** [out, in] */
+  readonly outIn: Float32Array;
+  /** [in, out] */
+  readonly inOut: Float32Array;
+}
+
+export function knownWeight(spec: Omit<Factors, 'V' | 'S' | 'U'>, seed: number): KnownWeight {
+  const factors = randomFactors(spec, seed);
+  const outIn = Float32Array.from(denseWeight(factors));
+  const inOut = new Float32Array(outIn.length);
+  for (let o = 0; o < spec.out; o++)
+    for (let i = 0; i < spec.in; i++) inOut[i * spec.out + o] = outIn[o * spec.in + i];
+  return { factors, outIn, inOut };
+}
+
+/** Hands out known factors by the name of the weight, after checking that the rewriter read that weight. */
+export function knownFactors(weights: Readonly<Record<string, KnownWeight>>, tolerance = 1e-6) {
+  const calls: string[] = [];
+  const factorize: FactorizeLayer = (layer, weight) => {
+    calls.push(layer.id);
+    const known = weights[layer.weight];
+    const difference = relativeDifference(weight.data, known.outIn);
+    if (!(difference <= tolerance))
+      throw new Error(`${layer.weight} was read with a difference of ${difference}`);
+    return Promise.resolve({ factors: known.factors, relativeError: 0.125, weightedError: 0.25 });
+  };
+  return { factorize, calls };
+}
+
+/** A plan that gives every layer with a known weight the structure of its factors. */
+export async function planFor(
+  source: string,
+  weights: Readonly<Record<string, KnownWeight>>,
+  factorType: 'float32' | 'float16' | 'bfloat16' = 'float32',
+): Promise<RewritePlan> {
+  const info = await inspectModel(source);
+  return {
+    version: 1,
+    source: info.sha256,
+    layers: info.layers.map(({ id, weight, reason }) => {
+      if (reason !== undefined || weights[weight] === undefined)
+        return { id, keep: reason ?? { code: 'kept-by-plan' as const, message: 'test' } };
+      const { structure, rank, blocksIn, blocksOut } = weights[weight].factors;
+      return { id, spec: { structure, rank, blocksIn, blocksOut }, factorType };
+    }),
+  };
+}
+
+/** Rewrites with known factors, to `out.onnx` beside the source. */
+export async function rewriteKnown(
+  source: string,
+  weights: Readonly<Record<string, KnownWeight>>,
+  options: Partial<ApplyOptions> & {
+    factorType?: 'float32' | 'float16' | 'bfloat16';
+    tolerance?: number;
+  } = {},
+): Promise<{ target: string; report: RewriteReport; calls: string[] }> {
+  const { factorType, tolerance, ...apply } = options;
+  const { factorize, calls } = knownFactors(weights, tolerance);
+  const target = join(dirname(source), 'out.onnx');
+  const plan = await planFor(source, weights, factorType);
+  const report = await applyPlan(source, target, plan, { factorize, ...apply });
+  return { target, report, calls };
+}
+
+/** Factors that have nothing to do with the weight, for tests of everything but the numbers. */
+export const anyFactors: FactorizeLayer = (_, weight, spec) =>
+  Promise.resolve({
+    factors: randomFactors({ ...spec, in: weight.in, out: weight.out }, weight.in + 7 * weight.out),
+    relativeError: 1,
+    weightedError: 1,
+  });
+
+export async function rewriteAny(
+  source: string,
+  target: string,
+  plan: PlanOptions = {},
+  options: Partial<ApplyOptions> = {},
+): Promise<RewriteReport> {
+  const info = await inspectModel(source);
+  return applyPlan(source, target, planRewrite(info, plan), { factorize: anyFactors, ...options });
+}
