@@ -3,13 +3,10 @@ import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { BuildInfo } from '../../src/doctor/cpu.js';
-import { createSession } from '../../src/session.js';
 import { locateLibrary } from '../../src/loader/locate.js';
-import { unregister } from '../../src/loader/register.js';
 import { DIST, fixture, runScript, temporaryFolder } from '../loader/helpers.js';
 import { expectLayer } from '../ops/helpers/layer.js';
 import { usePlugin } from '../ops/helpers/plugin.js';
-import { useGpu } from './gpu.js';
 
 type Found = NonNullable<BuildInfo['cuda']>;
 
@@ -48,7 +45,7 @@ describe('libblockrank.so', () => {
     expect(operators).to.equal('ok');
   });
 
-  it('finds them beside itself, also through a link', async () => {
+  it('finds them beside itself', async () => {
     const library = copyOfLibrary();
     copyFileSync(fixture('other_cuda_abi'), join(folder, 'libblockrank_cuda.so'));
     const { cuda } = await ask(library);
@@ -93,28 +90,5 @@ describe('libblockrank.so', () => {
         sizes: { in: 45, out: 52, blocksIn: 4, blocksOut: 3, rank: 19 },
         leading: [3],
       }));
-  });
-});
-
-describe('createSession with a GPU', () => {
-  useGpu();
-  after(() => {
-    unregister();
-  });
-
-  it('chooses CUDA for auto and for cuda, and the CPU for cpu', async () => {
-    const { buildLayer } = await import('../ops/helpers/layer.js');
-    const sizes = { in: 96, out: 112, blocksIn: 4, blocksOut: 2, rank: 24 };
-    const { model } = buildLayer({ structure: 'BlastMatMul', sizes, leading: [3] });
-    for (const [device, wanted] of [
-      ['auto', 'cuda'],
-      ['cuda', 'cuda'],
-      ['cpu', 'cpu'],
-    ] as const) {
-      const { session, provider, fallback } = await createSession(model, { device });
-      expect(provider).to.equal(wanted);
-      expect(fallback).to.equal(undefined);
-      await session.release();
-    }
   });
 });

@@ -38,12 +38,8 @@ const WORKER = `
 `;
 
 function sameBits(a: ort.Tensor, b: ort.Tensor): boolean {
-  return Buffer.compare(bytesOf(a), bytesOf(b)) === 0;
-}
-
-function bytesOf({ data }: ort.Tensor): Buffer {
-  const { buffer, byteOffset, byteLength } = data as Uint16Array;
-  return Buffer.from(buffer, byteOffset, byteLength);
+  const [x, y] = [a.data as Uint16Array, b.data as Uint16Array];
+  return x.length === y.length && x.every((bits, index) => bits === y[index]);
 }
 
 function runInWorker(layer: BuiltLayer, y: Uint16Array): Promise<unknown> {
@@ -66,7 +62,7 @@ const HALF_OF: Readonly<Record<number, number>> = { 1: 0x3c00, 2: 0x4000, 4: 0x4
 
 /** V · k is computed by a kernel just before the layer, which must not read it early; k is an input of the model. */
 function scaledInGraph(model: Uint8Array): Uint8Array {
-  const decoded = proto.onnx.ModelProto.decode(model) as onnx.ModelProto;
+  const decoded = proto.onnx.ModelProto.decode(model);
   const graph = decoded.graph as onnx.GraphProto;
   const [node] = graph.node;
   const scale = { opType: 'Mul', name: 'scale', input: ['V', 'k'], output: ['V_scaled'] };
@@ -78,7 +74,7 @@ function scaledInGraph(model: Uint8Array): Uint8Array {
 
 /** The same with V · k stored; exact, since k is a power of two and V far from fp16's largest number. */
 function scaledBefore(model: Uint8Array, k: number): Uint8Array {
-  const decoded = proto.onnx.ModelProto.decode(model) as onnx.ModelProto;
+  const decoded = proto.onnx.ModelProto.decode(model);
   const V = (decoded.graph as onnx.GraphProto).initializer.find(({ name }) => name === 'V')!;
   const bytes = Uint8Array.from(V.rawData as Uint8Array);
   const halves = Array.from(new Uint16Array(bytes.buffer), decodeHalf);
