@@ -57,29 +57,52 @@ function runInWorker(layer: BuiltLayer, y: Uint16Array): Promise<unknown> {
   });
 }
 
+/** Gives a [rank, in] matrix, such as V of SPEC, for as many rows of X. */
+const PRODUCER: LayerSpec = {
+  ...SPEC,
+  structure: 'LowRankMatMul',
+  leading: [SPEC.sizes.rank],
+  bias: 'none',
+};
 const SCALES = [1, 4, 2];
-const HALF_OF: Readonly<Record<number, number>> = { 1: 0x3c00, 2: 0x4000, 4: 0x4400 };
 
-/** V · k is computed by a kernel just before the layer, which must not read it early; k is an input of the model. */
-function scaledInGraph(model: Uint8Array): Uint8Array {
+function withGraph(model: Uint8Array, edit: (graph: onnx.GraphProto) => void): Uint8Array {
   const decoded = proto.onnx.ModelProto.decode(model);
-  const graph = decoded.graph as onnx.GraphProto;
-  const [node] = graph.node;
-  const scale = { opType: 'Mul', name: 'scale', input: ['V', 'k'], output: ['V_scaled'] };
-  node.input = (node.input ?? []).map((name) => (name === 'V' ? 'V_scaled' : name));
-  graph.node = [scale, node] as never;
-  graph.input.push({ name: 'k', type: { tensorType: { elemType: 10, shape: { dim: [{ dimValue: 1 }] } } } });
+  edit(decoded.graph as onnx.GraphProto);
   return proto.onnx.ModelProto.encode(decoded).finish();
 }
 
-/** The same with V · k stored; exact, since k is a power of two and V far from fp16's largest number. */
-function scaledBefore(model: Uint8Array, k: number): Uint8Array {
-  const decoded = proto.onnx.ModelProto.decode(model);
-  const V = (decoded.graph as onnx.GraphProto).initializer.find(({ name }) => name === 'V')!;
-  const bytes = Uint8Array.from(V.rawData as Uint8Array);
-  const halves = Array.from(new Uint16Array(bytes.buffer), decodeHalf);
-  V.rawData = values('float16', V.dims as number[], (index) => halves[index] * k).bytes;
-  return proto.onnx.ModelProto.encode(decoded).finish();
+/** `consumer` with its V computed from an input A by `producer`, whose last kernel lets the next one start early. */
+function fedBy(producer: BuiltLayer, consumer: BuiltLayer): Uint8Array {
+  const added = proto.onnx.ModelProto.decode(producer.model).graph as onnx.GraphProto;
+  return withGraph(consumer.model, (graph) => {
+    for (const initializer of added.initializer) initializer.name += '_of_V';
+    const [node] = added.node;
+    node.name = 'producer';
+    node.input = ['A', 'V_of_V', 'U_of_V'];
+    node.output = ['V'];
+    graph.node.unshift(node);
+    graph.input.push({ ...added.input[0], name: 'A' });
+    graph.initializer = [...graph.initializer.filter(({ name }) => name !== 'V'), ...added.initializer];
+  });
+}
+
+function withStored(V: ort.Tensor, consumer: BuiltLayer): Uint8Array {
+  const { buffer, byteOffset, byteLength } = V.data as Uint16Array;
+  return withGraph(consumer.model, (graph) => {
+    const stored = graph.initializer.find(({ name }) => name === 'V');
+    if (stored) stored.rawData = new Uint8Array(buffer, byteOffset, byteLength);
+  });
+}
+
+/** X of the producer, small enough that V has the size of a weight. */
+function producerInputs(producer: BuiltLayer): ort.Tensor[] {
+  const { data, dims } = producer.feeds['X'];
+  const halves = Array.from(data as Uint16Array, decodeHalf);
+  return SCALES.map((k) => {
+    const { bytes } = values('float16', dims, (index) => (halves[index] * k) / 32);
+    return new ort.Tensor('float16', new Uint16Array(bytes.buffer), dims);
+  });
 }
 
 describe('a layer on CUDA', () => {
@@ -95,27 +118,31 @@ describe('a layer on CUDA', () => {
   });
 
   for (const tokens of [1, 64]) {
-    it(`waits for factors that a kernel before it computes (${tokens} tokens)`, async () => {
-      const layer = buildLayer({ ...SPEC, leading: [tokens] });
-      const stored = await Promise.all(
-        SCALES.map((k) => runLayer({ ...layer, model: scaledBefore(layer.model, k) }, CUDA)),
-      );
-      const session = await ort.InferenceSession.create(scaledInGraph(layer.model), CUDA);
+    it(`waits for factors that another layer computes (${tokens} tokens)`, async () => {
+      const producer = buildLayer(PRODUCER);
+      const consumer = buildLayer({ ...SPEC, leading: [tokens] });
+      const inputs = producerInputs(producer);
+      const stored: ort.Tensor[] = [];
+      for (const X of inputs) {
+        const V = await runLayer({ ...producer, feeds: { X } }, CUDA);
+        stored.push(await runLayer({ ...consumer, model: withStored(V, consumer) }, CUDA));
+      }
+      expect(sameBits(stored[0], stored[1]), 'V changes the result').to.equal(false);
+      const session = await ort.InferenceSession.create(fedBy(producer, consumer), CUDA);
       for (let run = 0; run < 20 * SCALES.length; run++) {
         const index = run % SCALES.length;
-        const k = new ort.Tensor('float16', new Uint16Array([HALF_OF[SCALES[index]]]), [1]);
-        const { Y } = await session.run({ ...layer.feeds, k });
+        const { Y } = await session.run({ ...consumer.feeds, A: inputs[index] });
         expect(sameBits(Y, stored[index]), `run ${run}`).to.equal(true);
       }
-      expect(sameBits(stored[0], stored[1]), 'the scale changes the result').to.equal(false);
       await session.release();
     });
   }
 
   it('gives one session the right bits for numbers of tokens in any order', async () => {
-    const session = await ort.InferenceSession.create(buildLayer(SPEC).model, CUDA);
+    const small = { ...SPEC, sizes: { ...SPEC.sizes, in: 192, out: 192 } };
+    const session = await ort.InferenceSession.create(buildLayer(small).model, CUDA);
     for (const tokens of [300, 1, 17, 0, 128, 2, 300]) {
-      const layer = buildLayer({ ...SPEC, leading: [tokens] });
+      const layer = buildLayer({ ...small, leading: [tokens] });
       const { Y } = await session.run(layer.feeds);
       expect(sameBits(Y, await runLayer(layer, CUDA)), `${tokens} tokens`).to.equal(true);
     }
