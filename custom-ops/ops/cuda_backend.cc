@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "ops/backend.h"
+#include "ops/cuda_layer.h"
 #include "ops/cuda_library.h"
 #include "ops/ort_info.h"
 #include "ops/variant.h"
@@ -17,53 +18,12 @@ namespace {
 constexpr size_t kMessageBytes = 512;
 
 using Plan = std::unique_ptr<blockrank_cuda_plan, decltype(&blockrank_cuda_plan_destroy)>;
-/// in, out, b_in, b_out, r, kind of bias: what may differ between two runs of a node.
+/// in, out, b_in, b_out, r, size of the bias: what may differ between two runs of a node.
 using PlanKey = std::array<int64_t, 6>;
-
-blockrank_cuda_structure CudaStructure(Structure structure) {
-  return structure == Structure::kBlast     ? BLOCKRANK_CUDA_BLAST
-         : structure == Structure::kMonarch ? BLOCKRANK_CUDA_MONARCH
-                                            : BLOCKRANK_CUDA_LOW_RANK;
-}
-
-blockrank_cuda_type CudaType(DType type) {
-  return type == DType::kFloat32   ? BLOCKRANK_CUDA_FLOAT32
-         : type == DType::kFloat16 ? BLOCKRANK_CUDA_FLOAT16
-                                   : BLOCKRANK_CUDA_BFLOAT16;
-}
-
-blockrank_cuda_activation CudaActivation(Activation activation) {
-  switch (activation) {
-    case Activation::kNone:
-      return BLOCKRANK_CUDA_NONE;
-    case Activation::kRelu:
-      return BLOCKRANK_CUDA_RELU;
-    case Activation::kGelu:
-      return BLOCKRANK_CUDA_GELU;
-    case Activation::kGeluTanh:
-      return BLOCKRANK_CUDA_GELU_TANH;
-    case Activation::kSilu:
-      return BLOCKRANK_CUDA_SILU;
-  }
-  return BLOCKRANK_CUDA_NONE;
-}
-
-blockrank_cuda_bias CudaBias(const Problem& problem) {
-  if (problem.bias_size == 0) return BLOCKRANK_CUDA_NO_BIAS;
-  return problem.bias_size == problem.dims.out ? BLOCKRANK_CUDA_BIAS_VECTOR : BLOCKRANK_CUDA_BIAS_SCALAR;
-}
 
 bool IsDeclared(const Problem& problem) {
   const Dims& d = problem.dims;
   return std::min({d.in, d.out, d.b_in, d.b_out, d.rank}) > 0 && problem.bias_size >= 0;
-}
-
-std::string Show(const Problem& problem) {
-  const Dims& d = problem.dims;
-  return "in " + std::to_string(d.in) + ", out " + std::to_string(d.out) + ", b_in " +
-         std::to_string(d.b_in) + ", b_out " + std::to_string(d.b_out) + ", r " + std::to_string(d.rank) +
-         ", " + NameOf(problem.x_type) + " with " + NameOf(problem.factor_type) + " factors" +
-         (problem.tokens > 0 ? ", " + std::to_string(problem.tokens) + " tokens" : "");
 }
 
 /// Memory of the run's stream. ONNX Runtime hands it to another stream only after waiting for this one, so
@@ -152,11 +112,11 @@ class CudaExecutor : public Executor {
   // once.
   std::string FindPlan(const Problem& problem, const blockrank_cuda_plan** found) {
     const Dims& d = problem.dims;
-    const PlanKey key = {d.in, d.out, d.b_in, d.b_out, d.rank, CudaBias(problem)};
+    const PlanKey key = {d.in, d.out, d.b_in, d.b_out, d.rank, problem.bias_size};
     const std::lock_guard<std::mutex> lock(mutex_);
     auto plan = plans_.find(key);
     if (plan == plans_.end()) {
-      const blockrank_cuda_layer layer = Layer(problem);
+      const blockrank_cuda_layer layer = CudaLayer(problem, device_, factors_may_change_);
       blockrank_cuda_plan* made = nullptr;
       char message[kMessageBytes];
       if (library_.plan_create(&layer, &made, message, sizeof message) != BLOCKRANK_CUDA_OK)
@@ -165,26 +125,6 @@ class CudaExecutor : public Executor {
     }
     if (found != nullptr) *found = plan->second.get();
     return "";
-  }
-
-  blockrank_cuda_layer Layer(const Problem& problem) const {
-    blockrank_cuda_layer layer = {};
-    layer.abi_version = BLOCKRANK_CUDA_ABI_VERSION;
-    layer.device = device_;
-    layer.structure = CudaStructure(problem.structure);
-    layer.io_type = CudaType(problem.x_type);
-    layer.factor_type = CudaType(problem.factor_type);
-    layer.activation = CudaActivation(problem.activation);
-    layer.output_order =
-        problem.order == OutputOrder::kInterleaved ? BLOCKRANK_CUDA_INTERLEAVED : BLOCKRANK_CUDA_CONTIGUOUS;
-    layer.bias = CudaBias(problem);
-    layer.in = problem.dims.in;
-    layer.out = problem.dims.out;
-    layer.b_in = problem.dims.b_in;
-    layer.b_out = problem.dims.b_out;
-    layer.r = problem.dims.rank;
-    layer.factors_may_change = factors_may_change_;
-    return layer;
   }
 
   const abi::Functions ort_;
