@@ -5,8 +5,8 @@
 #include <map>
 #include <mutex>
 
+#include "core/build_info.h"
 #include "cpu/isa.h"
-#include "ops/build_info.h"
 #include "ops/custom_op.h"
 #include "ops/ort_info.h"
 

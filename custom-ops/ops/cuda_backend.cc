@@ -6,9 +6,9 @@
 #include <map>
 #include <mutex>
 
+#include "core/cuda_library.h"
 #include "ops/backend.h"
 #include "ops/cuda_layer.h"
-#include "ops/cuda_library.h"
 #include "ops/ort_info.h"
 #include "ops/variant.h"
 

@@ -1,9 +1,9 @@
-#include "ops/build_info.h"
+#include "core/build_info.h"
 
 #include <cstdio>
 
+#include "core/cuda_library.h"
 #include "cpu/isa.h"
-#include "ops/cuda_library.h"
 
 namespace blockrank {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/cuda_library.h"
+#include "core/cuda_library.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
