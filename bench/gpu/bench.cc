@@ -218,11 +218,11 @@ void Sweep(const char* path) {
       FillRandom(x.data(), tokens * l.in, 1.0f, 2);
       const OurLayer blast(BLOCKRANK_CUDA_BLAST, l.in, l.out, l.blast_b, l.blast_r, tokens, from_memory);
       for (int row = 0; row < kernels::kBlastTileCount; ++row)
-        if (kernels::CanUse(kernels::kBlastTiles[row], blast.plan().device))
+        if (kernels::CanUse(kernels::kBlastTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "1", kernels::kBlastTiles[row].name,
                 blast.TimeStage(1, {kernels::Program::kBlast, row, 3, "", "", 2}, x.data(), y.data()));
       for (int row = 0; row < kernels::kGemmTileCount; ++row)
-        if (kernels::CanUse(kernels::kGemmTiles[row], blast.plan().device))
+        if (kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "2", kernels::kGemmTiles[row].name,
                 blast.TimeStage(2, {kernels::Program::kBlast, 3, row, "", "", 2}, x.data(), y.data()));
       if (l.monarch_b == 0) continue;

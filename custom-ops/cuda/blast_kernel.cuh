@@ -22,6 +22,7 @@ struct BlastParams {
   T* z;        // [tokens, b_out, r]
   int64_t tokens, in;
   int b_in, b_out, p, r;
+  TensorMap v_map, x_map;  // for wgmma tiles: (k, block, row)
 };
 
 // Shared memory of the coupling. It reuses the stages of the main loop for S and for the staging of z.
@@ -63,7 +64,7 @@ template <class T, class Mma>
 __device__ __forceinline__ void TransposeS(const BlastParams<T>& p, uint32_t s, int64_t rank0, int owned) {
   const int groups = owned / 8;
 #pragma unroll 4
-  for (int item = threadIdx.x; item < groups * 256; item += Mma::kThreads) {
+  for (int item = threadIdx.x; item < groups * 256; item += Mma::kBlockThreads) {
     const int j = item % 16, i = item / 16 % 16, group = item / 256;
     const int64_t rank = rank0 + group * 8;
     uint4 v = make_uint4(0, 0, 0, 0);
@@ -129,12 +130,13 @@ struct BlastCursor {
     column = block * p;
     columns = min(p, in - column);
   }
+  __device__ __forceinline__ bool BlockEnds() const { return columns <= kTileK; }
 };
 
 // Grid: x = cluster member fastest, then token tile, then rank tile. Dynamic shared memory: kStages stages, t of the owned ranks,
 // and 1024 to align them.
 template <class T, class Mma, int kStages>
-__global__ void __launch_bounds__(Mma::kThreads) BlastKernel(const __grid_constant__ BlastParams<T> p) {
+__global__ void __launch_bounds__(Mma::kBlockThreads) BlastKernel(const __grid_constant__ BlastParams<T> p) {
 #if !defined(BLOCKRANK_HAS_WGMMA)
   if constexpr (Mma::kAsync) {
     return;  // never chosen on this architecture
@@ -151,30 +153,41 @@ __global__ void __launch_bounds__(Mma::kThreads) BlastKernel(const __grid_consta
     ReleaseNextKernel();
 
     // Rows j ≥ b_in of t meet zeros of S, but must not hold NaN.
-    for (int i = threadIdx.x; i < owned * (kMaxFusedBlocks - p.b_in) * (Mma::kN / 8); i += Mma::kThreads) {
+    for (int i = threadIdx.x; i < owned * (kMaxFusedBlocks - p.b_in) * (Mma::kN / 8); i += Mma::kBlockThreads) {
       const int row = i / (Mma::kN / 8), pads = kMaxFusedBlocks - p.b_in;
       StoreShared16(TAddress<Mma::kN>(t, row / pads, p.b_in + row % pads, i % (Mma::kN / 8)), make_uint4(0, 0, 0, 0));
     }
     ClusterArrive();
     ClusterWait();  // every member has started: its shared memory may be written
 
-    const TileLoader<T, Mma::kM, Mma::kThreads> weights(p.v + rank0 * p.in, p.in, p.r - rank0);
-    const TileLoader<T, Mma::kN, Mma::kThreads> inputs(p.x + token0 * p.in, p.in, p.tokens - token0);
     const int in = static_cast<int>(p.in), steps_per_block = (p.p + kTileK - 1) / kTileK;
     const int blocks = (p.b_in - member + members - 1) / members, last = member + (blocks - 1) * members;
     const int last_width = min(p.p, in - last * p.p);
     const int steps = blocks == 0 ? 0 : (blocks - 1) * steps_per_block + (last_width + kTileK - 1) / kTileK;
     float acc[Mma::kMI][Mma::kNI][4];
     ClearAccumulators<Mma>(acc);
-    MainLoop<Mma, kStages>(
-        acc, stages, steps, BlastCursor{member, member * p.p, min(p.p, in - member * p.p), members, p.p, in},
-        [&](const BlastCursor& at, uint32_t stage) { weights.Load(stage, at.column, at.columns); },
-        [&](const BlastCursor& at, uint32_t stage) { inputs.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns); },
-        [&](const BlastCursor& at) {
-          if (at.columns > kTileK) return;
-          SendT<T, Mma>(acc, t, at.block, owned);
-          ClearAccumulators<Mma>(acc);
-        });
+    const BlastCursor cursor = {member, member * p.p, min(p.p, in - member * p.p), members, p.p, in};
+    const auto end_block = [&](const BlastCursor& at) {
+      SendT<T, Mma>(acc, t, at.block, owned);
+      ClearAccumulators<Mma>(acc);
+    };
+    if constexpr (Mma::kAsync) {
+      const auto load_weights = [&](const BlastCursor& at, uint32_t stage, uint32_t barrier) {
+        CopyBox(stage, p.v_map, p.p - at.columns, at.block, static_cast<int>(rank0), barrier);
+      };
+      const auto load_inputs = [&](const BlastCursor& at, uint32_t stage, uint32_t barrier) {
+        CopyBox(stage + Mma::kM * kTileRowBytes, p.x_map, p.p - at.columns, at.block, static_cast<int>(token0), barrier);
+      };
+      AsyncMainLoop<Mma, kStages>(acc, stages, steps, cursor, load_weights, load_inputs, end_block);
+    } else {
+      const TileLoader<T, Mma::kM, Mma::kThreads> weights(p.v + rank0 * p.in, p.in, p.r - rank0);
+      const TileLoader<T, Mma::kN, Mma::kThreads> inputs(p.x + token0 * p.in, p.in, p.tokens - token0);
+      const auto load_weights = [&](const BlastCursor& at, uint32_t stage) { weights.Load(stage, at.column, at.columns); };
+      const auto load_inputs = [&](const BlastCursor& at, uint32_t stage) {
+        inputs.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns);
+      };
+      SyncMainLoop<Mma, kStages>(acc, stages, steps, cursor, load_weights, load_inputs, end_block);
+    }
 
     ClusterArrive();
     const uint32_t s = stages, staging = stages + Shape::SBytes(owned) + threadIdx.x / 32 * Shape::kStagingBytes;
@@ -184,6 +197,7 @@ __global__ void __launch_bounds__(Mma::kThreads) BlastKernel(const __grid_consta
     __syncthreads();
 
     const int ranks = min(owned, Shape::kStagedRanks), rank_groups = owned / ranks;
+    if (threadIdx.x >= Mma::kThreads) return;
     for (int item = threadIdx.x / 32; item < rank_groups * (Mma::kN / 8); item += Mma::kWarps) {
       const int chunk = item % (Mma::kN / 8), first = item / (Mma::kN / 8) * ranks;
       if (token0 + chunk * 8 < p.tokens && owned0 + first < p.r)

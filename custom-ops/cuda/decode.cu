@@ -7,6 +7,8 @@
 namespace blockrank::cuda {
 namespace {
 
+static_assert(kDecodeRingBytes == kDecodeRingSharedBytes);
+
 template <class T>
 cudaError_t Stage1(const Call& call, T* z) {
   const blockrank_cuda_layer& l = call.plan->layer;
@@ -53,7 +55,7 @@ cudaError_t Stage2(const Call& call, const T* z) {
   d.epilogue = EpilogueOf<T, Epilogue<T>>(call);
   const int groups_per_cta = kDecodeWarps / d.splits;
   return LaunchKernel(call, call.tokens > 8 ? DecodeStage2Kernel<T, true> : DecodeStage2Kernel<T, false>, dim3((groups + groups_per_cta - 1) / groups_per_cta),
-                      kDecodeWarps * 32, 0, 1, d);
+                      kDecodeWarps * 32, kDecodeRingBytes, 1, d);
 }
 
 template <class T>
@@ -67,7 +69,7 @@ template <class T, bool kHigh>
 cudaError_t PrepareTyped(const Plan& plan) {
   // A kernel is shared by all plans: its limit must hold for the largest of them.
   BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(DecodeStage1Kernel<T, kHigh>, plan.device.shared_bytes));
-  return PrepareKernel(DecodeStage2Kernel<T, kHigh>, 0);
+  return PrepareKernel(DecodeStage2Kernel<T, kHigh>, kDecodeRingBytes);
 }
 
 template <class T>

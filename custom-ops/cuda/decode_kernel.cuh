@@ -23,15 +23,20 @@ __device__ __forceinline__ void DecodeStep(float (&acc)[4], const uint4& x_low, 
   Mma16x8x16<T>(acc, a1, w.z, w.w);
 }
 
-// 16-byte loads of weights in flight per lane; as many as fit beside the tokens' fragments in 128 registers, so that two
-// blocks share a multiprocessor.
-template <bool kHigh>
-constexpr int kDecodeDepth = kHigh ? 4 : 8;
+// Weights in flight: each lane copies the 16 bytes that it will use itself into a ring in shared memory, kDecodeRing batches
+// of kDecodeBatch steps ahead, so that the depth costs no registers and the order no barrier. 64 KB per block.
+constexpr int kDecodeBatch = 8, kDecodeRing = 2;
+constexpr int kDecodeRingBytes = kDecodeWarps * kDecodeRing * kDecodeBatch * 32 * 16;
+
+// Slot of a lane for step `step` of its warp.
+__device__ __forceinline__ uint32_t DecodeSlot(const void* ring, int step) {
+  const int place = threadIdx.x / 32 * (kDecodeRing * kDecodeBatch) + step % (kDecodeRing * kDecodeBatch);
+  return SharedAddress(ring) + (place * 32 + threadIdx.x % 32) * 16;
+}
 
 // The tokens' fragments of one batch of steps, all in flight together; token g of `low` and g + 8 of `high`.
-template <bool kHigh>
 struct DecodeInputs {
-  uint4 low[kDecodeDepth<kHigh>], high[kDecodeDepth<kHigh>];
+  uint4 low[kDecodeBatch], high[kDecodeBatch];
 };
 
 // A warp's range of steps over one row group, split evenly; a step is 32 columns of one block.
@@ -86,11 +91,10 @@ class DecodeCursor {
 // kHigh: there are more than 8 tokens. Grid: rows / 8. Dynamic shared memory: DecodeSharedBytes of dispatch.h.
 template <class T, bool kHigh>
 __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage1Kernel(const __grid_constant__ DecodeStage1Params<T> p) {
-  constexpr int kDepth = kDecodeDepth<kHigh>;
-  extern __shared__ float shared[];
+  extern __shared__ __align__(16) float shared[];
   constexpr int kTile = kDecodeTokens * kDecodeRows;
-  float* partial = shared;                                // [b_in + warps][16][8]
-  float* t_all = shared + (p.b_in + kDecodeWarps) * kTile;  // [b_in][16][8]
+  float* partial = shared + kDecodeRingBytes / 4;                                // [b_in + warps][16][8]
+  float* t_all = partial + (p.b_in + kDecodeWarps) * kTile;  // [b_in][16][8]
   T* s_all = reinterpret_cast<T*>(t_all + p.b_in * kTile);  // [b_out][b_in][8]
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int row0 = blockIdx.x * kDecodeRows;
@@ -102,35 +106,37 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage1Kernel(const
   const uint4 zero = make_uint4(0, 0, 0, 0);
   ReleaseNextKernel();
 
-  // The first weights come into registers and the rest into L2 while the previous kernel ends.
-  uint4 w[kDepth];
   DecodeCursor at(range.first, steps_per_block, p.p, static_cast<int>(p.in), t), ahead = at;
+  int sent = range.first;
+  const auto send_batch = [&] {
 #pragma unroll
-  for (int d = 0; d < kDepth; ++d, ahead.Advance())
-    w[d] = range.first + d < range.last && ahead.valid() ? LoadFactor16(v_row + ahead.column()) : zero;
-  for (int step = range.first + kDepth; step < range.last; ++step, ahead.Advance())
-    if (t == 0 && ahead.valid()) PrefetchL2(v_row + ahead.column());
+    for (int d = 0; d < kDecodeBatch; ++d, ++sent, ahead.Advance())
+      CopyAsync16(DecodeSlot(shared, sent - range.first), v_row + ahead.column(), sent < range.last && ahead.valid());
+    CopyAsyncCommit();
+  };
   if (p.s != nullptr)
     for (int i = threadIdx.x; i < p.b_out * p.b_in; i += blockDim.x)
       CopyAsync16(SharedAddress(s_all + i * kDecodeRows), p.s + static_cast<int64_t>(i) * p.r + row0, true);
-  CopyAsyncCommit();
+#pragma unroll
+  for (int batch = 0; batch < kDecodeRing; ++batch) send_batch();
   WaitForPreviousKernel();
 
   float acc[4] = {};
-  for (int left = range.last - range.first, batch = 0; left > 0; left -= kDepth, ++batch) {
-    DecodeInputs<kHigh> x;
+  int read = 0;
+  for (int left = range.last - range.first; left > 0; left -= kDecodeBatch) {
+    DecodeInputs x;
     DecodeCursor reading = at;
 #pragma unroll
-    for (int d = 0; d < kDepth; ++d, reading.Advance()) {
+    for (int d = 0; d < kDecodeBatch; ++d, reading.Advance()) {
       const bool valid = d < left && reading.valid();
-      if (batch > 0) w[d] = valid ? LoadFactor16(v_row + reading.column()) : zero;
       x.low[d] = valid && g < p.tokens ? Load16(x_low + reading.column()) : zero;
-      x.high[d] = kHigh && valid && g + 8 < p.tokens ? Load16(x_high + reading.column()) : zero;
+      if (kHigh) x.high[d] = valid && g + 8 < p.tokens ? Load16(x_high + reading.column()) : zero;
     }
+    CopyAsyncWait<kDecodeRing - 1>();
 #pragma unroll
-    for (int d = 0; d < kDepth; ++d, at.Advance()) {
+    for (int d = 0; d < kDecodeBatch; ++d, at.Advance()) {
       if (d >= left) break;
-      DecodeStep<T>(acc, x.low[d], x.high[d], w[d]);
+      DecodeStep<T>(acc, x.low[d], kHigh ? x.high[d] : zero, LoadShared16(DecodeSlot(shared, read + d)));
       if (at.block_ends() || d + 1 == left) {
         float* slot = partial + (at.block() + warp) * kTile;
         *reinterpret_cast<float2*>(slot + g * kDecodeRows + 2 * t) = make_float2(acc[0], acc[1]);
@@ -138,6 +144,8 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage1Kernel(const
         acc[0] = acc[1] = acc[2] = acc[3] = 0.0f;
       }
     }
+    read += kDecodeBatch;
+    send_batch();
   }
   __syncthreads();
 
@@ -187,10 +195,10 @@ struct DecodeStage2Params {
 };
 
 // Stage 2: y_i = U_i z_i. A warp owns 8 rows of one block i and 1 / splits of k. Its weights are asked for before the kernel
-// waits for stage 1: the first kDepth steps into registers, the rest into L2.
+// waits for stage 1: as many as the ring holds.
 template <class T, bool kHigh>
 __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const __grid_constant__ DecodeStage2Params<T> p) {
-  constexpr int kDepth = kDecodeDepth<kHigh>;
+  extern __shared__ __align__(16) float shared[];
   __shared__ float partial[kDecodeWarps][kDecodeTokens][kDecodeRows];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int groups_per_cta = kDecodeWarps / p.splits, group = blockIdx.x * groups_per_cta + warp / p.splits;
@@ -205,32 +213,35 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const
   const uint4 zero = make_uint4(0, 0, 0, 0);
   ReleaseNextKernel();
 
-  uint4 w[kDepth];
+  int sent = range.first;
+  const auto send_batch = [&] {
 #pragma unroll
-  for (int d = 0; d < kDepth; ++d)
-    w[d] = range.first + d < weight_steps ? LoadFactor16(u_row + (range.first + d) * kDecodeColumns) : zero;
-  for (int step = range.first + kDepth + 2 * t; step < weight_steps; step += 8)
-    PrefetchL2(u_row + step * kDecodeColumns);  // 128 bytes: two steps
+    for (int d = 0; d < kDecodeBatch; ++d, ++sent)
+      CopyAsync16(DecodeSlot(shared, sent - range.first), u_row + sent * kDecodeColumns, sent < weight_steps);
+    CopyAsyncCommit();
+  };
+#pragma unroll
+  for (int batch = 0; batch < kDecodeRing; ++batch) send_batch();
   WaitForPreviousKernel();
 
   float acc[4] = {};
-  if (i < p.b_out) {
-    const T* z_low = p.z + (static_cast<int64_t>(g) * p.b_out + i) * p.k + t * 8;
-    const T* z_high = z_low + static_cast<int64_t>(8) * p.b_out * p.k;
-    for (int first = range.first; first < range.last; first += kDepth) {
-      DecodeInputs<kHigh> z;
-      const int low_steps = g < p.tokens ? lane_last : 0, high_steps = g + 8 < p.tokens ? lane_last : 0;
+  const T* z_low = p.z + (static_cast<int64_t>(g) * p.b_out + i) * p.k + t * 8;
+  const T* z_high = z_low + static_cast<int64_t>(8) * p.b_out * p.k;
+  const int steps = i < p.b_out ? lane_last : 0, low_steps = g < p.tokens ? steps : 0, high_steps = g + 8 < p.tokens ? steps : 0;
+  for (int first = range.first; first < range.last; first += kDecodeBatch) {
+    DecodeInputs z;
 #pragma unroll
-      for (int d = 0; d < kDepth; ++d) {
-        if (first != range.first)
-          w[d] = first + d < weight_steps ? LoadFactor16(u_row + (first + d) * kDecodeColumns) : zero;
-        z.low[d] = first + d < low_steps ? Load16(z_low + (first + d) * kDecodeColumns) : zero;
-        z.high[d] = kHigh && first + d < high_steps ? Load16(z_high + (first + d) * kDecodeColumns) : zero;
-      }
-#pragma unroll
-      for (int d = 0; d < kDepth; ++d) DecodeStep<T>(acc, z.low[d], z.high[d], w[d]);
+    for (int d = 0; d < kDecodeBatch; ++d) {
+      z.low[d] = first + d < low_steps ? Load16(z_low + (first + d) * kDecodeColumns) : zero;
+      if (kHigh) z.high[d] = first + d < high_steps ? Load16(z_high + (first + d) * kDecodeColumns) : zero;
     }
+    CopyAsyncWait<kDecodeRing - 1>();
+#pragma unroll
+    for (int d = 0; d < kDecodeBatch; ++d)
+      DecodeStep<T>(acc, z.low[d], kHigh ? z.high[d] : zero, LoadShared16(DecodeSlot(shared, first - range.first + d)));
+    send_batch();
   }
+  CopyAsyncWait<0>();
   *reinterpret_cast<float2*>(&partial[warp][g][2 * t]) = make_float2(acc[0], acc[1]);
   if (kHigh) *reinterpret_cast<float2*>(&partial[warp][g + 8][2 * t]) = make_float2(acc[2], acc[3]);
   __syncthreads();

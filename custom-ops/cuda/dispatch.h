@@ -21,6 +21,7 @@ struct LayerShape {
   blockrank_cuda_structure structure;
   bool tensor_types;  // X and the factors share one 16-bit type
   bool aligned;       // in, p and r are multiples of 8, so that every row of every block starts at 16 bytes
+  bool even;          // every block is full, which the copy engine's view of the operands needs
   int64_t in, out, b_in, b_out, r, p, q;
 };
 
@@ -82,9 +83,11 @@ constexpr int64_t SharedBytes(const BlastTile& tile) {
          kTileAlignment;
 }
 
-// Shared memory of the decode kernels' stage 1: t in parts and whole, float32, for 16 tokens and 8 ranks, and S of these ranks.
+// Shared memory of the decode kernels: the ring of weights; and in stage 1 t in parts and whole, float32, for 16 tokens and
+// 8 ranks, with S of these ranks.
+constexpr int64_t kDecodeRingSharedBytes = 65536;
 constexpr int64_t DecodeSharedBytes(int64_t b_in, int64_t b_out, bool coupled) {
-  return (2 * b_in + 8) * 16 * 8 * 4 + (coupled ? b_in * b_out * 8 * 2 : 0);
+  return kDecodeRingSharedBytes + (2 * b_in + 8) * 16 * 8 * 4 + (coupled ? b_in * b_out * 8 * 2 : 0);
 }
 
 struct Choice {
@@ -96,8 +99,8 @@ struct Choice {
   int launches;  // kernels per chunk of tokens
 };
 
-bool CanUse(const GemmTile& tile, const Device& device);
-bool CanUse(const BlastTile& tile, const Device& device);
+bool CanUse(const GemmTile& tile, const LayerShape& shape, const Device& device);
+bool CanUse(const BlastTile& tile, const LayerShape& shape, const Device& device);
 bool CanUse(Program program, const LayerShape& shape, const Device& device, int64_t tokens);
 
 Choice Choose(const LayerShape& shape, const Device& device, int64_t tokens);

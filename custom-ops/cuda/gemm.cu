@@ -1,6 +1,7 @@
 // Launches of gemm_kernel.cuh: stage 1 without fusion, and stage 2.
 #include "gemm_kernel.cuh"
 #include "plan.h"
+#include "tensor_map.h"
 
 #include <climits>
 
@@ -29,15 +30,29 @@ cudaError_t WithTile(int row, Function f) {
 }
 static_assert(kGemmTileCount == 6);
 
+// The copy engine's view of both operands. All blocks are full here, so extents end them.
 template <class T>
-cudaError_t LaunchGemm(const Call& call, int row, const GemmParams<T>& params, int64_t batches) {
+cudaError_t EncodeMaps(const Call& call, const GemmTile& tile, int64_t batches, GemmParams<T>& g) {
+  const blockrank_cuda_type type = call.plan->layer.io_type;
+  const TensorMapShape a = {g.a, g.k, batches, g.a_batch, g.tokens, g.a_row, 1, tile.m};
+  BLOCKRANK_RETURN_IF_ERROR(EncodeTensorMap(a, type, &g.a_map.map));
+  // Strides must not fall from one dimension to the next: rows of a block lie closer than blocks in U, farther in V.
+  g.b_batch_last = g.b_row < g.b_batch;
+  const TensorMapShape by_row = {g.b, g.k, batches, g.b_batch, g.n, g.b_row, 1, tile.n};
+  const TensorMapShape by_batch = {g.b, g.k, g.n, g.b_row, batches, g.b_batch, tile.n, 1};
+  return EncodeTensorMap(g.b_batch_last ? by_batch : by_row, type, &g.b_map.map);
+}
+
+template <class T>
+cudaError_t LaunchGemm(const Call& call, int row, GemmParams<T>& params, int64_t batches) {
+  if (kGemmTiles[row].wgmma) BLOCKRANK_RETURN_IF_ERROR(EncodeMaps(call, kGemmTiles[row], batches, params));
   return WithTile<T>(row, [&]<class Mma, int kStages>() {
     const GemmTile& tile = kGemmTiles[row];
     static_assert(Mma::kThreads <= 1024);
     if (tile.m != Mma::kM || tile.n != Mma::kN || tile.stages != kStages) return cudaErrorInvalidValue;
     const int64_t blocks = ((params.tokens + tile.m - 1) / tile.m) * ((params.n + tile.n - 1) / tile.n);
     return LaunchKernel(call, GemmKernel<T, Mma, kStages>, dim3(static_cast<unsigned>(blocks), 1, static_cast<unsigned>(batches)),
-                        Mma::kThreads, SharedBytes(tile), 1, params);
+                        Mma::kBlockThreads, SharedBytes(tile), 1, params);
   });
 }
 
@@ -114,7 +129,7 @@ cudaError_t EnqueueTyped(const Call& call, const Choice& choice) {
 template <class T>
 cudaError_t PrepareTyped(const Plan& plan) {
   for (int row = 0; row < kGemmTileCount; ++row)
-    if (CanUse(kGemmTiles[row], plan.device))
+    if (CanUse(kGemmTiles[row], ShapeOf(plan), plan.device))
       BLOCKRANK_RETURN_IF_ERROR(WithTile<T>(row, [&]<class Mma, int kStages>() {
         return PrepareKernel(GemmKernel<T, Mma, kStages>, SharedBytes(kGemmTiles[row]));
       }));

@@ -23,6 +23,8 @@ struct GemmParams {
   int k, k_total, k_step;            // columns of a batch: min(k, k_total − batch·k_step)
   bool vector_store;                 // 8 neighbours in n are 16 aligned bytes in C
   bool is_output;                    // apply the epilogue
+  TensorMap a_map, b_map;            // for wgmma tiles: (k, batch, row)
+  bool b_batch_last;                 // b_map is (k, row, batch)
   Epilogue<T> epilogue;
 };
 
@@ -84,11 +86,12 @@ struct GemmCursor {
     column += kTileK;
     columns -= kTileK;
   }
+  __device__ __forceinline__ bool BlockEnds() const { return false; }
 };
 
 // Grid: x = token tile fastest, then tile of rows; z = batch. Dynamic shared memory: kStages stages + 1024 to align them.
 template <class T, class Mma, int kStages>
-__global__ void __launch_bounds__(Mma::kThreads) GemmKernel(const __grid_constant__ GemmParams<T> p) {
+__global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_constant__ GemmParams<T> p) {
 #if !defined(BLOCKRANK_HAS_WGMMA)
   if constexpr (Mma::kAsync) {
     return;  // never chosen on this architecture
@@ -105,22 +108,34 @@ __global__ void __launch_bounds__(Mma::kThreads) GemmKernel(const __grid_constan
     ReleaseNextKernel();
     if (n0 >= n_valid) return;
 
-    const TileLoader<T, Mma::kM, Mma::kThreads> inputs(p.a + m0 * p.a_row + batch * p.a_batch, p.a_row, p.tokens - m0);
-    const TileLoader<T, Mma::kN, Mma::kThreads> weights(p.b + n0 * p.b_row + batch * p.b_batch, p.b_row, n_valid - n0);
     float acc[Mma::kMI][Mma::kNI][4];
     ClearAccumulators<Mma>(acc);
-    MainLoop<Mma, kStages>(
-        acc, stages, (k + kTileK - 1) / kTileK, GemmCursor{0, k},
-        [&](const GemmCursor& at, uint32_t stage) {
-          weights.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns);
-        },
-        [&](const GemmCursor& at, uint32_t stage) { inputs.Load(stage, at.column, at.columns); },
-        [](const GemmCursor&) {});
+    const int steps = (k + kTileK - 1) / kTileK;
+    const auto ignore = [](const GemmCursor&) {};
+    if constexpr (Mma::kAsync) {
+      const auto load_weights = [&](const GemmCursor& at, uint32_t stage, uint32_t barrier) {
+        CopyBox(stage + Mma::kM * kTileRowBytes, p.b_map, at.column, p.b_batch_last ? n0 : batch, p.b_batch_last ? batch : n0,
+                barrier);
+      };
+      const auto load_inputs = [&](const GemmCursor& at, uint32_t stage, uint32_t barrier) {
+        CopyBox(stage, p.a_map, at.column, batch, static_cast<int>(m0), barrier);
+      };
+      AsyncMainLoop<Mma, kStages>(acc, stages, steps, GemmCursor{0, k}, load_weights, load_inputs, ignore);
+      WaitForPreviousKernel();  // only the feeding warp has: the epilogue reads the bias
+    } else {
+      const TileLoader<T, Mma::kM, Mma::kThreads> inputs(p.a + m0 * p.a_row + batch * p.a_batch, p.a_row, p.tokens - m0);
+      const TileLoader<T, Mma::kN, Mma::kThreads> weights(p.b + n0 * p.b_row + batch * p.b_batch, p.b_row, n_valid - n0);
+      const auto load_weights = [&](const GemmCursor& at, uint32_t stage) {
+        weights.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns);
+      };
+      const auto load_inputs = [&](const GemmCursor& at, uint32_t stage) { inputs.Load(stage, at.column, at.columns); };
+      SyncMainLoop<Mma, kStages>(acc, stages, steps, GemmCursor{0, k}, load_weights, load_inputs, ignore);
+    }
     static_assert(Mma::kM * kStagedRow<Mma> * 4 <= kStages * Mma::kStageBytes);
     float* staged = reinterpret_cast<float*>(shared_bytes + (stages - SharedAddress(shared_bytes)));
-    StageOutput<Mma>(acc, staged);
+    if (threadIdx.x < Mma::kThreads) StageOutput<Mma>(acc, staged);
     __syncthreads();
-    StoreOutput<T, Mma>(p, staged, batch, m0, n0, n_valid);
+    if (threadIdx.x < Mma::kThreads) StoreOutput<T, Mma>(p, staged, batch, m0, n0, n_valid);
   }
 }
 

@@ -155,7 +155,8 @@ LayerShape ShapeOf(const Plan& plan) {
   const blockrank_cuda_layer& l = plan.layer;
   const bool tensor_types = l.io_type == l.factor_type && l.io_type != BLOCKRANK_CUDA_FLOAT32;
   const bool aligned = l.in % 8 == 0 && (l.b_in == 1 || plan.p % 8 == 0) && l.r % 8 == 0;
-  return {l.structure, tensor_types, aligned, l.in, l.out, l.b_in, l.b_out, l.r, plan.p, plan.q};
+  const bool even = plan.p * l.b_in == l.in && plan.q * l.b_out == l.out;
+  return {l.structure, tensor_types, aligned, even, l.in, l.out, l.b_in, l.b_out, l.r, plan.p, plan.q};
 }
 
 int64_t TokensPerChunk(const Plan& plan, const Choice& choice, int64_t tokens) {

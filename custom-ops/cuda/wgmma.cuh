@@ -7,9 +7,10 @@ namespace blockrank::cuda {
 
 __device__ __forceinline__ void WgmmaFence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void WgmmaCommit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
-__device__ __forceinline__ void WgmmaWait() { asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory"); }
-// Makes this thread's shared-memory writes visible to the tensor cores; a block barrier must follow.
-__device__ __forceinline__ void FenceAsyncProxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+template <int kPending>
+__device__ __forceinline__ void WgmmaWait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+}
 
 // Matrix descriptor of a K-major tile whose rows are 128 bytes with the 128-byte swizzle: groups of 8 rows lie 1024 bytes
 // apart. Advancing 16 elements of k adds 32 bytes (2 units) to the address.

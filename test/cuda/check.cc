@@ -135,7 +135,7 @@ void CheckTiles() {
   uint64_t seed = 30000;
   for (const auto type : {kF16, kBf16})
     for (const int64_t tokens : {5, 130, 300})
-      for (const auto& dims : std::vector<std::vector<int64_t>>{{1152, 640, 9, 4, 136}, {632, 776, 16, 16, 264}, {96, 40, 2, 3, 8}}) {
+      for (const auto& dims : std::vector<std::vector<int64_t>>{{1152, 640, 9, 4, 136}, {640, 784, 16, 16, 264}, {632, 776, 16, 16, 264}, {96, 40, 2, 3, 8}}) {
         const auto layer = Layer(BLOCKRANK_CUDA_BLAST, dims[0], dims[1], dims[2], dims[3], dims[4], type, type);
         const Case c = RandomCase(layer, tokens, ++seed);
         DeviceCase device(c);
@@ -150,10 +150,10 @@ void CheckTiles() {
           group.Add(verdict);
         };
         for (int row = 0; row < kBlastTileCount; ++row)
-          if (CanUse(kBlastTiles[row], device.plan().device)) run({Program::kBlast, row, 3, "", "", 2});
+          if (CanUse(kBlastTiles[row], ShapeOf(device.plan()), device.plan().device)) run({Program::kBlast, row, 3, "", "", 2});
         // Unfused BLAST runs each GEMM tile as stage 1 and as stage 2; its scratch is t and z, what the general path has too.
         for (int row = 0; row < kGemmTileCount; ++row)
-          if (CanUse(kGemmTiles[row], device.plan().device)) run({Program::kTensor, row, row, "", "", 3});
+          if (CanUse(kGemmTiles[row], ShapeOf(device.plan()), device.plan().device)) run({Program::kTensor, row, row, "", "", 3});
       }
 }
 
