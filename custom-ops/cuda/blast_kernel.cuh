@@ -42,20 +42,24 @@ __device__ __forceinline__ uint32_t TAddress(uint32_t t, int rank, int j, int ch
   return t + (((rank * kMaxFusedBlocks + j) * kChunks + (chunk ^ mix)) << 4);
 }
 
+// t_j to the members that own its ranks. Lanes trade words first, so that each store carries 8 tokens of one rank.
 template <class T, class Mma>
 __device__ __forceinline__ void SendT(const float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t t, int j, int owned) {
-  const int g = threadIdx.x % 32 / 4, word = threadIdx.x % 4;
+  const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4;
 #pragma unroll
   for (int mi = 0; mi < Mma::kMI; ++mi)
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int rank = Mma::Row() + mi * 16 + half * 8 + g;
-      const int owner = rank / owned, local = rank % owned;
-      const uint32_t row = ClusterAddress(t, owner) + word * 4;
+      const uint32_t row = ClusterAddress(t, rank / owned);
 #pragma unroll
-      for (int ni = 0; ni < Mma::kNI; ++ni)
-        StoreCluster4(TAddress<Mma::kN>(row, local, j, Mma::Column() / 8 + ni),
-                      Pack2<T>(acc[mi][ni][half * 2], acc[mi][ni][half * 2 + 1]));
+      for (int ni = 0; ni < Mma::kNI; ni += 4) {
+        uint32_t words[4];
+#pragma unroll
+        for (int k = 0; k < 4; ++k) words[k] = Pack2<T>(acc[mi][ni + k][half * 2], acc[mi][ni + k][half * 2 + 1]);
+        TransposeQuad(words);
+        StoreCluster16(TAddress<Mma::kN>(row, rank % owned, j, Mma::Column() / 8 + ni + q), words);
+      }
     }
 }
 
@@ -77,27 +81,35 @@ __device__ __forceinline__ void TransposeS(const BlastParams<T>& p, uint32_t s, 
   }
 }
 
-// z of 8 tokens and up to kStagedRanks ranks by one warp, staged so that global memory sees runs of ranks.
+// z of 8 tokens (one chunk) and up to kStagedRanks ranks by one warp, staged so that global memory sees runs of ranks.
 template <class T, class Mma>
 __device__ __forceinline__ void CoupleAndStore(const BlastParams<T>& p, uint32_t t, uint32_t s, uint32_t staging, int rank0,
                                                int ranks, int64_t z_rank, int chunk, int64_t token0) {
   const int lane = threadIdx.x % 32, g = lane / 4, q = lane % 4;
   const int matrix = lane / 8, i_row = (lane & 7) + (matrix & 1) * 8;
+  uint32_t t_lane[4];  // of the lane's matrix row for pair k of ranks: the swizzle repeats every 8 ranks
+#pragma unroll
+  for (int k = 0; k < 4; ++k)
+    t_lane[k] = TAddress<Mma::kN>(t, 2 * k + matrix / 2, (matrix & 1) * 8 + (lane & 7), chunk);
+  const uint32_t s_lane = s + i_row * 32 + ((matrix / 2 ^ (i_row / 4 & 1)) << 4);
   for (int group = 0; group < ranks / 8; ++group) {
-    uint32_t packed[4][4];  // [which (i, n) of the lane][pair of ranks]
+    const int rank = rank0 + group * 8;
+    uint32_t tf[4][4], packed[4][4];  // packed: [which (i, n) of the lane][pair of ranks]
 #pragma unroll
-    for (int pair = 0; pair < 4; ++pair) {
-      const int rank = rank0 + group * 8 + pair * 2;
-      uint32_t tf[4], sf[2][4];
-      LoadMatrix4Transposed(tf, TAddress<Mma::kN>(t, rank + matrix / 2, (matrix & 1) * 8 + (lane & 7), chunk));
-      float z[2][4] = {};
+    for (int k = 0; k < 4; ++k) LoadMatrix4Transposed(tf[k], t_lane[k] + rank * (kMaxFusedBlocks * Mma::kN * 2));
 #pragma unroll
-      for (int e = 0; e < 2; ++e) {
-        LoadMatrix4(sf[e], s + (rank + e) * 512 + i_row * 32 + ((matrix / 2 ^ (i_row / 4 & 1)) << 4));
-        Mma16x8x16<T>(z[e], sf[e], tf[2 * e], tf[2 * e + 1]);
+    for (int k = 0; k < 4; k += 2) {
+      uint32_t sf[4][4];
+      float z[4][4] = {};
+#pragma unroll
+      for (int e = 0; e < 4; ++e) LoadMatrix4(sf[e], s_lane + (rank + 2 * k + e) * 512);
+#pragma unroll
+      for (int e = 0; e < 4; ++e) Mma16x8x16<T>(z[e], sf[e], tf[k + e / 2][e % 2 * 2], tf[k + e / 2][e % 2 * 2 + 1]);
+#pragma unroll
+      for (int w = 0; w < 4; ++w) {
+        packed[w][k] = Pack2<T>(z[0][w], z[1][w]);
+        packed[w][k + 1] = Pack2<T>(z[2][w], z[3][w]);
       }
-#pragma unroll
-      for (int w = 0; w < 4; ++w) packed[w][pair] = Pack2<T>(z[0][w], z[1][w]);
     }
 #pragma unroll
     for (int w = 0; w < 4; ++w) {
@@ -107,12 +119,24 @@ __device__ __forceinline__ void CoupleAndStore(const BlastParams<T>& p, uint32_t
     }
   }
   __syncwarp();
-  const int c = lane % 4;
-  for (int row = lane / 4; row < 8 * 16; row += 8) {
-    const int i = row % 16, n = row / 16;
-    if (i < p.b_out && token0 + n < p.tokens && c * 8 < ranks && z_rank + c * 8 < p.r) {
-      const uint4 v = LoadShared16(staging + ((row * 4 + (c ^ ((i >> 1 ^ n >> 1) & 3))) << 4));
-      *reinterpret_cast<uint4*>(p.z + ((token0 + n) * p.b_out + i) * p.r + z_rank + c * 8) = v;
+  // 64 bytes of 8 rows (n, i) a turn; four turns in flight.
+  const int64_t row_stride = p.r, token_stride = row_stride * p.b_out;
+  T* z = p.z + token0 * token_stride + g * row_stride + z_rank + q * 8;
+  const bool rank_valid = q * 8 < ranks && z_rank + q * 8 < p.r;
+  const int tokens = static_cast<int>(min(p.tokens - token0, int64_t{8}));
+#pragma unroll
+  for (int n0 = 0; n0 < 8; n0 += 2) {
+    uint4 v[4];
+#pragma unroll
+    for (int turn = 0; turn < 4; ++turn) {
+      const int n = n0 + turn / 2, i = g + turn % 2 * 8;
+      v[turn] = LoadShared16(staging + (((n * 16 + i) * 4 + (q ^ ((i >> 1 ^ n >> 1) & 3))) << 4));
+    }
+#pragma unroll
+    for (int turn = 0; turn < 4; ++turn) {
+      const int n = n0 + turn / 2;
+      if (rank_valid && n < tokens && g + turn % 2 * 8 < p.b_out)
+        *reinterpret_cast<uint4*>(z + n * token_stride + turn % 2 * 8 * row_stride) = v[turn];
     }
   }
   __syncwarp();

@@ -110,8 +110,10 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage1Kernel(const
   int sent = range.first;
   const auto send_batch = [&] {
 #pragma unroll
-    for (int d = 0; d < kDecodeBatch; ++d, ++sent, ahead.Advance())
-      CopyAsync16(DecodeSlot(shared, sent - range.first), v_row + ahead.column(), sent < range.last && ahead.valid());
+    for (int d = 0; d < kDecodeBatch; ++d, ++sent, ahead.Advance()) {
+      if (sent >= range.last) break;
+      CopyAsync16(DecodeSlot(shared, sent - range.first), v_row + ahead.column(), ahead.valid());
+    }
     CopyAsyncCommit();
   };
   if (p.s != nullptr)
@@ -216,8 +218,10 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const
   int sent = range.first;
   const auto send_batch = [&] {
 #pragma unroll
-    for (int d = 0; d < kDecodeBatch; ++d, ++sent)
+    for (int d = 0; d < kDecodeBatch; ++d, ++sent) {
+      if (sent >= range.last) break;
       CopyAsync16(DecodeSlot(shared, sent - range.first), u_row + sent * kDecodeColumns, sent < weight_steps);
+    }
     CopyAsyncCommit();
   };
 #pragma unroll
@@ -237,8 +241,10 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const
     }
     CopyAsyncWait<kDecodeRing - 1>();
 #pragma unroll
-    for (int d = 0; d < kDecodeBatch; ++d)
+    for (int d = 0; d < kDecodeBatch; ++d) {
+      if (first + d >= range.last) break;
       DecodeStep<T>(acc, z.low[d], kHigh ? z.high[d] : zero, LoadShared16(DecodeSlot(shared, first - range.first + d)));
+    }
     send_batch();
   }
   CopyAsyncWait<0>();

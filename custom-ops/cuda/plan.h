@@ -86,11 +86,14 @@ cudaError_t LaunchKernel(const Call& call, void (*kernel)(Params...), dim3 grid,
   return cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...);
 }
 
-// Loads the kernel and lets it have that much dynamic shared memory.
+// Loads the kernel and lets it have that much dynamic shared memory. All kernels ask for the same split between L1 and shared
+// memory: a multiprocessor that has to change it runs empty first, which would undo the overlap of neighbouring launches.
 template <class Kernel>
 cudaError_t PrepareKernel(Kernel* kernel, size_t shared_bytes) {
-  return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                              static_cast<int>(shared_bytes));
+  const void* function = reinterpret_cast<const void*>(kernel);
+  const cudaError_t error = cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
+  if (error != cudaSuccess) return error;
+  return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
 }
 
 // Bias and activation of a plan.
