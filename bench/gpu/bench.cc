@@ -88,7 +88,10 @@ class OurLayer {
       const blockrank_cuda_tensors tensors = Tensors(copy, x, y);
       for (int64_t token0 = 0; token0 < tokens_; token0 += chunk) {
         const kernels::Call call = {plan_.get(), &tensors, token0, std::min(chunk, tokens_ - token0), workspace_->data(), stream};
-        CheckCuda(stage == 1 ? kernels::EnqueueBlastStage1(call, choice) : kernels::EnqueueTensorStage2(call, choice), "stage");
+        CheckCuda(stage != 1 ? kernels::EnqueueTensorStage2(call, choice, call.workspace)
+                  : choice.program == kernels::Program::kBlast ? kernels::EnqueueBlastStage1(call, choice)
+                                                               : kernels::EnqueueTensorStage1(call, choice, call.workspace),
+                  "stage");
       }
     }, 5);
   }
@@ -208,7 +211,7 @@ void Sweep(const char* path) {
   if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
   fprintf(file, "network,layer,tokens,structure,stage,tile,us\n");
   for (const BenchLayer& l : kLayers) {
-    for (const int64_t tokens : {int64_t{32}, int64_t{128}, l.tokens}) {
+    for (const int64_t tokens : {int64_t{16}, int64_t{128}, l.tokens}) {
       const auto print = [&](const char* structure, const char* stage, const char* tile, double us) {
         fprintf(file, "%s,%s,%lld,%s,%s,%s,%.2f\n", l.network, l.name, static_cast<long long>(tokens), structure, stage, tile, us);
         fflush(file);
@@ -225,16 +228,20 @@ void Sweep(const char* path) {
         if (kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "2", kernels::kGemmTiles[row].name,
                 blast.TimeStage(2, {kernels::Program::kBlast, 3, row, "", "", 2}, x.data(), y.data()));
-      if (l.monarch_b == 0) continue;
-      const OurLayer monarch(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory);
-      for (int row = 0; row < kernels::kGemmTileCount; ++row)
-        for (int second = 0; second < 4; ++second)
-          if (row < 4) {
-            char name[64];
-            snprintf(name, sizeof name, "%s + %s", kernels::kGemmTiles[row].name, kernels::kGemmTiles[second].name);
-            print("monarch", "both", name,
-                  monarch.TimeChoice({kernels::Program::kTensor, row, second, "", "", 2}, x.data(), y.data()));
-          }
+      const auto unfused = [&](const char* structure, const OurLayer& layer) {
+        for (int row = 0; row < kernels::kGemmTileCount; ++row) {
+          if (!kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(layer.plan()), layer.plan().device)) continue;
+          const kernels::Choice choice = {kernels::Program::kTensor, row, row, "", "", 2};
+          print(structure, "1 unfused", kernels::kGemmTiles[row].name, layer.TimeStage(1, choice, x.data(), y.data()));
+          if (structure[0] == 'm') print(structure, "2", kernels::kGemmTiles[row].name, layer.TimeStage(2, choice, x.data(), y.data()));
+        }
+      };
+      unfused("blast", blast);
+      print("blast", "all", "unfused w64x64", blast.TimeChoice({kernels::Program::kTensor, 3, 3, "", "", 3}, x.data(), y.data()));
+      print("blast", "all", "unfused w128x128", blast.TimeChoice({kernels::Program::kTensor, 1, 1, "", "", 3}, x.data(), y.data()));
+      print("blast", "all", "fused w64x32", blast.TimeChoice({kernels::Program::kBlast, 5, 3, "", "", 2}, x.data(), y.data()));
+      if (l.monarch_b > 0)
+        unfused("monarch", OurLayer(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory));
     }
   }
   fclose(file);

@@ -114,19 +114,6 @@ cudaError_t Stage2(const Call& call, const Choice& choice, const T* z) {
 }
 
 template <class T>
-cudaError_t EnqueueTyped(const Call& call, const Choice& choice) {
-  const blockrank_cuda_layer& l = call.plan->layer;
-  T* t = static_cast<T*>(call.workspace);
-  T* z = t;
-  BLOCKRANK_RETURN_IF_ERROR(Stage1<T>(call, choice, t));
-  if (l.structure == BLOCKRANK_CUDA_BLAST) {
-    z = t + call.tokens * l.b_in * l.r;
-    BLOCKRANK_RETURN_IF_ERROR(EnqueueGeneralCoupling(call, t, z));
-  }
-  return Stage2<T>(call, choice, z);
-}
-
-template <class T>
 cudaError_t PrepareTyped(const Plan& plan) {
   for (int row = 0; row < kGemmTileCount; ++row)
     if (CanUse(kGemmTiles[row], ShapeOf(plan), plan.device))
@@ -142,15 +129,14 @@ cudaError_t PrepareTensor(const Plan& plan) {
   return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan) : PrepareTyped<__nv_bfloat16>(plan);
 }
 
-cudaError_t EnqueueTensor(const Call& call, const Choice& choice) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? EnqueueTyped<__half>(call, choice)
-                                                            : EnqueueTyped<__nv_bfloat16>(call, choice);
+cudaError_t EnqueueTensorStage1(const Call& call, const Choice& choice, void* t) {
+  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? Stage1(call, choice, static_cast<__half*>(t))
+                                                            : Stage1(call, choice, static_cast<__nv_bfloat16*>(t));
 }
 
-cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16
-             ? Stage2(call, choice, static_cast<const __half*>(call.workspace))
-             : Stage2(call, choice, static_cast<const __nv_bfloat16*>(call.workspace));
+cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice, const void* z) {
+  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? Stage2(call, choice, static_cast<const __half*>(z))
+                                                            : Stage2(call, choice, static_cast<const __nv_bfloat16*>(z));
 }
 
 }  // namespace blockrank::cuda

@@ -46,11 +46,13 @@ cudaError_t EnqueueGeneral(const Call& call);
 cudaError_t PrepareDecode(const Plan& plan);
 cudaError_t EnqueueDecode(const Call& call);
 cudaError_t PrepareTensor(const Plan& plan);
-cudaError_t EnqueueTensor(const Call& call, const Choice& choice);
+cudaError_t EnqueueTensorStage1(const Call& call, const Choice& choice, void* t);
+cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice, const void* z);
 cudaError_t PrepareBlast(const Plan& plan);
 cudaError_t EnqueueBlastStage1(const Call& call, const Choice& choice);
-cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice);
 cudaError_t EnqueueGeneralCoupling(const Call& call, const void* t, void* z);
+cudaError_t PrepareTensorCoupling(const Plan& plan);  // b_in at most 16
+cudaError_t EnqueueTensorCoupling(const Call& call, const void* t, void* z);
 
 // The tokens of a chunk within X and Y.
 template <class T>
