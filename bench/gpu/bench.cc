@@ -223,7 +223,7 @@ void Sweep(const char* path) {
       for (int row = 0; row < kernels::kBlastTileCount; ++row)
         if (kernels::CanUse(kernels::kBlastTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "1", kernels::kBlastTiles[row].name,
-                blast.TimeStage(1, {kernels::Program::kBlast, row, 3, "", "", 2}, x.data(), y.data()));
+                blast.TimeStage(1, {kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
       for (int row = 0; row < kernels::kGemmTileCount; ++row)
         if (kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "2", kernels::kGemmTiles[row].name,
@@ -237,9 +237,13 @@ void Sweep(const char* path) {
         }
       };
       unfused("blast", blast);
-      print("blast", "all", "unfused w64x64", blast.TimeChoice({kernels::Program::kTensor, 3, 3, "", "", 3}, x.data(), y.data()));
-      print("blast", "all", "unfused w128x128", blast.TimeChoice({kernels::Program::kTensor, 1, 1, "", "", 3}, x.data(), y.data()));
-      print("blast", "all", "fused w64x32", blast.TimeChoice({kernels::Program::kBlast, 5, 3, "", "", 2}, x.data(), y.data()));
+      for (const int row : {0, 1, 2}) {
+        print("blast", "all", kernels::kGemmTiles[row].name,
+              blast.TimeChoice({kernels::Program::kTensor, row, row, "", "", 3}, x.data(), y.data()));
+      }
+      for (const int row : {0, 3, 5})
+        print("blast", "all fused", kernels::kBlastTiles[row].name,
+              blast.TimeChoice({kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
       if (l.monarch_b > 0)
         unfused("monarch", OurLayer(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory));
     }

@@ -53,12 +53,11 @@ struct BlastTile {
 };
 
 constexpr GemmTile kGemmTiles[] = {
-    {"wgmma 128x256", true, 128, 256, 3, 512, 1.9, "long batches: most products per byte of shared memory"},
-    {"wgmma 128x128", true, 128, 128, 3, 65, 0.9, "fills the chip, two blocks per multiprocessor"},
-    {"wgmma 128x64", true, 128, 64, 4, 65, 0.6, "all of 128 tokens in one tile, weights read once"},
+    {"wgmma 128x128", true, 128, 128, 3, 65, 1.25, "fills the chip; two blocks a multiprocessor hide each other's ends"},
+    {"wgmma 128x64", true, 128, 64, 4, 65, 0.6, "all of 128 tokens in one tile: weights read once"},
     {"wgmma 64x64", true, 64, 64, 4, 1, 0.0, "small layers: as many blocks as possible"},
-    {"mma 128x128", false, 128, 128, 3, 65, 0.9, "before and after Hopper, large products"},
-    {"mma 64x64", false, 64, 64, 4, 1, 0.0, "before and after Hopper"},
+    {"mma 128x128", false, 128, 128, 3, 65, 0.9, "other architectures and ragged blocks, large products"},
+    {"mma 64x64", false, 64, 64, 4, 1, 0.0, "other architectures and ragged blocks"},
 };
 constexpr BlastTile kBlastTiles[] = {
     {"wgmma 128x128 cluster 4", true, 128, 128, 3, 4, 256, 0.9, "largest tile whose t (b·tile) fits a cluster"},

@@ -13,22 +13,20 @@ template <class T, class Function>
 cudaError_t WithTile(int row, Function f) {
   switch (row) {
     case 0:
-      return f.template operator()<MmaWarpgroup<T, 128, 256>, 3>();
-    case 1:
       return f.template operator()<MmaWarpgroup<T, 128, 128>, 3>();
-    case 2:
+    case 1:
       return f.template operator()<MmaWarpgroup<T, 128, 64>, 4>();
-    case 3:
+    case 2:
       return f.template operator()<MmaWarpgroup<T, 64, 64>, 4>();
-    case 4:
+    case 3:
       return f.template operator()<MmaSync<T, 128, 128>, 3>();
-    case 5:
+    case 4:
       return f.template operator()<MmaSync<T, 64, 64>, 4>();
     default:
       return cudaErrorInvalidValue;
   }
 }
-static_assert(kGemmTileCount == 6);
+static_assert(kGemmTileCount == 5);
 
 // The copy engine's view of both operands. All blocks are full here, so extents end them.
 template <class T>

@@ -11,10 +11,7 @@ namespace blockrank::cuda {
 namespace {
 
 // Scratch larger than this share of L2 would travel to memory and back between the stages.
-#ifndef BLOCKRANK_SHARE
-#define BLOCKRANK_SHARE 0.6
-#endif
-constexpr double kWorkspaceShareOfL2 = BLOCKRANK_SHARE;
+constexpr double kWorkspaceShareOfL2 = 1.5;
 constexpr int64_t kChunkTokens = 256;  // chunks are multiples of the largest token tile
 
 // Writes the message where the caller wants one, and passes the status on.
