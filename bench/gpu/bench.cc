@@ -227,7 +227,7 @@ void Sweep(const char* path) {
       for (int row = 0; row < kernels::kGemmTileCount; ++row)
         if (kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "2", kernels::kGemmTiles[row].name,
-                blast.TimeStage(2, {kernels::Program::kBlast, 3, row, "", "", 2}, x.data(), y.data()));
+                blast.TimeStage(2, {kernels::Program::kBlast, 0, row, "", "", 2}, x.data(), y.data()));
       const auto unfused = [&](const char* structure, const OurLayer& layer) {
         for (int row = 0; row < kernels::kGemmTileCount; ++row) {
           if (!kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(layer.plan()), layer.plan().device)) continue;
@@ -241,7 +241,7 @@ void Sweep(const char* path) {
         print("blast", "all", kernels::kGemmTiles[row].name,
               blast.TimeChoice({kernels::Program::kTensor, row, row, "", "", 3}, x.data(), y.data()));
       }
-      for (const int row : {0, 3, 5})
+      for (const int row : {0})
         print("blast", "all fused", kernels::kBlastTiles[row].name,
               blast.TimeChoice({kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
       if (l.monarch_b > 0)

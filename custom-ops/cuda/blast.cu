@@ -11,24 +11,14 @@ template <class T, class Function>
 cudaError_t WithTile(int row, Function f) {
   switch (row) {
     case 0:
-    case 1:
-      return f.template operator()<MmaWarpgroup<T, 128, 128>, 3>();
-    case 2:
-      return f.template operator()<MmaWarpgroup<T, 64, 128>, 4>();
-    case 3:
-    case 4:
-      return f.template operator()<MmaWarpgroup<T, 64, 64>, 4>();
-    case 5:
       return f.template operator()<MmaWarpgroup<T, 64, 32>, 4>();
-    case 6:
+    case 1:
       return f.template operator()<MmaSync<T, 64, 64>, 4>();
-    case 7:
-      return f.template operator()<MmaSync<T, 64, 32>, 6>();
     default:
       return cudaErrorInvalidValue;
   }
 }
-static_assert(kBlastTileCount == 8);
+static_assert(kBlastTileCount == 2);
 
 template <class T>
 cudaError_t EnqueueTyped(const Call& call, int row) {
@@ -66,16 +56,11 @@ cudaError_t EnqueueTyped(const Call& call, int row) {
 
 template <class T>
 cudaError_t PrepareTyped(const Plan& plan) {
-  int64_t largest = 0;  // rows that share a kernel differ in shared memory
-  for (int row = 0; row < kBlastTileCount; ++row) {
-    const BlastTile& tile = kBlastTiles[row];
-    if (!CanUse(tile, ShapeOf(plan), plan.device)) continue;
-    const bool same_kernel = row > 0 && tile.m == kBlastTiles[row - 1].m && tile.n == kBlastTiles[row - 1].n &&
-                             tile.wgmma == kBlastTiles[row - 1].wgmma;
-    largest = same_kernel && largest > SharedBytes(tile) ? largest : SharedBytes(tile);
-    BLOCKRANK_RETURN_IF_ERROR(WithTile<T>(
-        row, [&]<class Mma, int kStages>() { return PrepareKernel(BlastKernel<T, Mma, kStages>, largest); }));
-  }
+  for (int row = 0; row < kBlastTileCount; ++row)
+    if (CanUse(kBlastTiles[row], ShapeOf(plan), plan.device))
+      BLOCKRANK_RETURN_IF_ERROR(WithTile<T>(row, [&]<class Mma, int kStages>() {
+        return PrepareKernel(BlastKernel<T, Mma, kStages>, SharedBytes(kBlastTiles[row]));
+      }));
   return cudaSuccess;
 }
 

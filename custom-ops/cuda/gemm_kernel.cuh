@@ -47,29 +47,33 @@ __device__ __forceinline__ void StageOutput(const float (&acc)[Mma::kMI][Mma::kN
     }
 }
 
-// Bias, activation, rounding to T, and the stores: 8 neighbouring columns per thread and turn.
-template <class T, class Mma>
+// Bias, activation, rounding to T, and the stores. A thread keeps its 8 columns and walks down the rows, so that their place
+// in C and their bias are worked out once (per row, the divisions cost more than the GEMM of a short k).
+template <class T, class Mma, bool kActivate>
 __device__ __forceinline__ void StoreOutput(const GemmParams<T>& p, const float* staged, int batch, int64_t m0, int n0,
                                             int n_valid) {
-  constexpr int kChunks = Mma::kN / 8;
-  for (int i = threadIdx.x; i < Mma::kM * kChunks; i += Mma::kThreads) {
-    const int row = i / kChunks, chunk = i % kChunks, n = n0 + chunk * 8;
-    if (m0 + row >= p.tokens || n >= n_valid) continue;
-    const float4* source = reinterpret_cast<const float4*>(staged + row * kStagedRow<Mma> + chunk * 8);
-    const float4 low = source[0], high = source[1];
-    float v[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-    if (p.is_output) {
-      if (p.epilogue.bias != nullptr) {
-        const int64_t feature = batch * p.c_batch + n * p.c_column;
+  constexpr int kChunks = Mma::kN / 8, kRowStep = Mma::kThreads / kChunks;
+  const int chunk = threadIdx.x % kChunks, first = threadIdx.x / kChunks, n = n0 + chunk * 8;
+  if (n >= n_valid) return;
+  float bias[8] = {};
+  if (p.is_output && p.epilogue.bias != nullptr) {
+    const int64_t feature = batch * p.c_batch + n * p.c_column;
 #pragma unroll
-        for (int e = 0; e < 8; ++e)
-          if (n + e < n_valid) v[e] += ToFloat(p.epilogue.bias[(feature + e * p.c_column) * p.epilogue.bias_step]);
-      }
-      ActivateAll(v, p.epilogue.activation);
-    }
-    T* c = p.c + (m0 + row) * p.c_row + batch * p.c_batch + n / p.c_group * p.c_group_stride +
-           n % p.c_group * p.c_column;
-    if (p.vector_store && n + 8 <= n_valid) {
+    for (int e = 0; e < 8; ++e)
+      if (n + e < n_valid) bias[e] = ToFloat(p.epilogue.bias[(feature + e * p.c_column) * p.epilogue.bias_step]);
+  }
+  const bool whole = p.vector_store && n + 8 <= n_valid;
+  const int rows = static_cast<int>(min(p.tokens - m0, static_cast<int64_t>(Mma::kM)));
+  T* c = p.c + (m0 + first) * p.c_row + batch * p.c_batch + n / p.c_group * p.c_group_stride + n % p.c_group * p.c_column;
+  const float* source = staged + first * kStagedRow<Mma> + chunk * 8;
+#pragma unroll(kActivate ? 1 : 4)
+  for (int row = first; row < rows; row += kRowStep, c += kRowStep * p.c_row, source += kRowStep * kStagedRow<Mma>) {
+    const float4 low = reinterpret_cast<const float4*>(source)[0], high = reinterpret_cast<const float4*>(source)[1];
+    float v[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+    for (int e = 0; e < 8; ++e) v[e] += bias[e];
+    if constexpr (kActivate) ActivateAll(v, p.epilogue.activation);
+    if (whole) {
       *reinterpret_cast<uint4*>(c) =
           make_uint4(Pack2<T>(v[0], v[1]), Pack2<T>(v[2], v[3]), Pack2<T>(v[4], v[5]), Pack2<T>(v[6], v[7]));
     } else {
@@ -135,7 +139,12 @@ __global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_co
     float* staged = reinterpret_cast<float*>(shared_bytes + (stages - SharedAddress(shared_bytes)));
     if (threadIdx.x < Mma::kThreads) StageOutput<Mma>(acc, staged);
     __syncthreads();
-    if (threadIdx.x < Mma::kThreads) StoreOutput<T, Mma>(p, staged, batch, m0, n0, n_valid);
+    if (threadIdx.x >= Mma::kThreads) return;
+    if (p.is_output && p.epilogue.activation != BLOCKRANK_CUDA_NONE) {
+      StoreOutput<T, Mma, true>(p, staged, batch, m0, n0, n_valid);
+    } else {
+      StoreOutput<T, Mma, false>(p, staged, batch, m0, n0, n_valid);
+    }
   }
 }
 
