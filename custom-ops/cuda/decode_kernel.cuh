@@ -1,6 +1,6 @@
-// Decode, 1 … 16 tokens: two launches that stream V and U from memory once, straight into tensor-core fragments.
+// Decode, 1 … 8 tokens: two launches that stream V and U from memory once, straight into tensor-core fragments.
 //
-// The products run as m16n8k16 with the tokens as the 16 rows and 8 weight rows as columns. Since a sum may take k in any order,
+// The products run as m16n8k16 with the tokens as rows (the upper 8 of 16 stay empty) and 8 weight rows as columns. Since a sum may take k in any order,
 // a lane uses 8 neighbouring elements of its row (one 16-byte load) as the fragments of two products over 32 columns; x is
 // read with the same permutation. Weights pass through neither shared memory nor conversion.
 #pragma once
@@ -10,15 +10,15 @@
 
 namespace blockrank::cuda {
 
-constexpr int kDecodeTokens = 16;
+constexpr int kDecodeTokens = 8;
 constexpr int kDecodeWarps = 8;
 constexpr int kDecodeRows = 8;     // weight rows of one product
 constexpr int kDecodeColumns = 32; // columns of one step
 
-// acc [token g, g + 8][weight row 2t, 2t + 1] += x · w over 32 columns.
+// acc [token g][weight row 2t, 2t + 1] += x · w over 32 columns.
 template <class T>
-__device__ __forceinline__ void DecodeStep(float (&acc)[4], const uint4& x_low, const uint4& x_high, const uint4& w) {
-  const uint32_t a0[4] = {x_low.x, x_high.x, x_low.y, x_high.y}, a1[4] = {x_low.z, x_high.z, x_low.w, x_high.w};
+__device__ __forceinline__ void DecodeStep(float (&acc)[4], const uint4& x, const uint4& w) {
+  const uint32_t a0[4] = {x.x, 0, x.y, 0}, a1[4] = {x.z, 0, x.w, 0};
   Mma16x8x16<T>(acc, a0, w.x, w.y);
   Mma16x8x16<T>(acc, a1, w.z, w.w);
 }
@@ -34,9 +34,9 @@ __device__ __forceinline__ uint32_t DecodeSlot(const void* ring, int step) {
   return SharedAddress(ring) + (place * 32 + threadIdx.x % 32) * 16;
 }
 
-// The tokens' fragments of one batch of steps, all in flight together; token g of `low` and g + 8 of `high`.
+// The tokens' fragments of one batch of steps, asked for one batch ahead.
 struct DecodeInputs {
-  uint4 low[kDecodeBatch], high[kDecodeBatch];
+  uint4 x[kDecodeBatch];
 };
 
 // A warp's range of steps over one row group, split evenly; a step is 32 columns of one block.
@@ -88,21 +88,20 @@ class DecodeCursor {
 
 // Stage 1 and the coupling. A block owns 8 rows ρ of V for all columns, so it has t_j[ρ] for every j and finishes
 // z_i[ρ] = Σ_j S[i, j, ρ]·t_j[ρ] on chip. Warps split the columns evenly; segment (j, warp) of the sums has slot j + warp.
-// kHigh: there are more than 8 tokens. Grid: rows / 8. Dynamic shared memory: DecodeSharedBytes of dispatch.h.
-template <class T, bool kHigh>
+// Grid: rows / 8. Dynamic shared memory: DecodeSharedBytes of dispatch.h.
+template <class T>
 __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage1Kernel(const __grid_constant__ DecodeStage1Params<T> p) {
   extern __shared__ __align__(16) float shared[];
   constexpr int kTile = kDecodeTokens * kDecodeRows;
-  float* partial = shared + kDecodeRingBytes / 4;                                // [b_in + warps][16][8]
-  float* t_all = partial + (p.b_in + kDecodeWarps) * kTile;  // [b_in][16][8]
+  float* partial = shared + kDecodeRingBytes / 4;                                // [b_in + warps][8][8]
+  float* t_all = partial + (p.b_in + kDecodeWarps) * kTile;  // [b_in][8][8]
   T* s_all = reinterpret_cast<T*>(t_all + p.b_in * kTile);  // [b_out][b_in][8]
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int row0 = blockIdx.x * kDecodeRows;
   const int steps_per_block = (p.p + kDecodeColumns - 1) / kDecodeColumns, steps = steps_per_block * p.b_in;
   const DecodeRange range(steps, warp, kDecodeWarps);
   const T* v_row = p.v + static_cast<int64_t>(row0 + g) * p.in;
-  const T* x_low = p.x + g * p.in;
-  const T* x_high = p.x + (g + 8) * p.in;
+  const T* x_row = p.x + g * p.in;
   const uint4 zero = make_uint4(0, 0, 0, 0);
   ReleaseNextKernel();
 
@@ -123,27 +122,28 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage1Kernel(const
   for (int batch = 0; batch < kDecodeRing; ++batch) send_batch();
   WaitForPreviousKernel();
 
+  DecodeCursor reading = at;
+  const auto load_inputs = [&](int steps) {
+    DecodeInputs in;
+#pragma unroll
+    for (int d = 0; d < kDecodeBatch; ++d, reading.Advance())
+      in.x[d] = d < steps && reading.valid() && g < p.tokens ? Load16(x_row + reading.column()) : zero;
+    return in;
+  };
   float acc[4] = {};
   int read = 0;
+  DecodeInputs next = load_inputs(range.last - range.first);
   for (int left = range.last - range.first; left > 0; left -= kDecodeBatch) {
-    DecodeInputs x;
-    DecodeCursor reading = at;
-#pragma unroll
-    for (int d = 0; d < kDecodeBatch; ++d, reading.Advance()) {
-      const bool valid = d < left && reading.valid();
-      x.low[d] = valid && g < p.tokens ? Load16(x_low + reading.column()) : zero;
-      if (kHigh) x.high[d] = valid && g + 8 < p.tokens ? Load16(x_high + reading.column()) : zero;
-    }
+    const DecodeInputs now = next;
+    next = load_inputs(left - kDecodeBatch);
     CopyAsyncWait<kDecodeRing - 1>();
 #pragma unroll
     for (int d = 0; d < kDecodeBatch; ++d, at.Advance()) {
       if (d >= left) break;
-      DecodeStep<T>(acc, x.low[d], kHigh ? x.high[d] : zero, LoadShared16(DecodeSlot(shared, read + d)));
+      DecodeStep<T>(acc, now.x[d], LoadShared16(DecodeSlot(shared, read + d)));
       if (at.block_ends() || d + 1 == left) {
-        float* slot = partial + (at.block() + warp) * kTile;
-        *reinterpret_cast<float2*>(slot + g * kDecodeRows + 2 * t) = make_float2(acc[0], acc[1]);
-        if (kHigh) *reinterpret_cast<float2*>(slot + (g + 8) * kDecodeRows + 2 * t) = make_float2(acc[2], acc[3]);
-        acc[0] = acc[1] = acc[2] = acc[3] = 0.0f;
+        *reinterpret_cast<float2*>(partial + (at.block() + warp) * kTile + g * kDecodeRows + 2 * t) = make_float2(acc[0], acc[1]);
+        acc[0] = acc[1] = 0.0f;
       }
     }
     read += kDecodeBatch;
@@ -198,7 +198,7 @@ struct DecodeStage2Params {
 
 // Stage 2: y_i = U_i z_i. A warp owns 8 rows of one block i and 1 / splits of k. Its weights are asked for before the kernel
 // waits for stage 1: as many as the ring holds.
-template <class T, bool kHigh>
+template <class T>
 __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const __grid_constant__ DecodeStage2Params<T> p) {
   extern __shared__ __align__(16) float shared[];
   __shared__ float partial[kDecodeWarps][kDecodeTokens][kDecodeRows];
@@ -228,28 +228,30 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const
   for (int batch = 0; batch < kDecodeRing; ++batch) send_batch();
   WaitForPreviousKernel();
 
-  float acc[4] = {};
-  const T* z_low = p.z + (static_cast<int64_t>(g) * p.b_out + i) * p.k + t * 8;
-  const T* z_high = z_low + static_cast<int64_t>(8) * p.b_out * p.k;
-  const int steps = i < p.b_out ? lane_last : 0, low_steps = g < p.tokens ? steps : 0, high_steps = g + 8 < p.tokens ? steps : 0;
-  for (int first = range.first; first < range.last; first += kDecodeBatch) {
-    DecodeInputs z;
+  const T* z_row = p.z + (static_cast<int64_t>(g) * p.b_out + i) * p.k + t * 8;
+  const int input_steps = i < p.b_out && g < p.tokens ? lane_last : 0;
+  const auto load_inputs = [&](int first) {
+    DecodeInputs in;
 #pragma unroll
-    for (int d = 0; d < kDecodeBatch; ++d) {
-      z.low[d] = first + d < low_steps ? Load16(z_low + (first + d) * kDecodeColumns) : zero;
-      if (kHigh) z.high[d] = first + d < high_steps ? Load16(z_high + (first + d) * kDecodeColumns) : zero;
-    }
+    for (int d = 0; d < kDecodeBatch; ++d)
+      in.x[d] = first + d < input_steps ? Load16(z_row + (first + d) * kDecodeColumns) : zero;
+    return in;
+  };
+  float acc[4] = {};
+  DecodeInputs next = load_inputs(range.first);
+  for (int first = range.first; first < range.last; first += kDecodeBatch) {
+    const DecodeInputs now = next;
+    next = load_inputs(first + kDecodeBatch);
     CopyAsyncWait<kDecodeRing - 1>();
 #pragma unroll
     for (int d = 0; d < kDecodeBatch; ++d) {
       if (first + d >= range.last) break;
-      DecodeStep<T>(acc, z.low[d], kHigh ? z.high[d] : zero, LoadShared16(DecodeSlot(shared, first - range.first + d)));
+      DecodeStep<T>(acc, now.x[d], LoadShared16(DecodeSlot(shared, first - range.first + d)));
     }
     send_batch();
   }
   CopyAsyncWait<0>();
   *reinterpret_cast<float2*>(&partial[warp][g][2 * t]) = make_float2(acc[0], acc[1]);
-  if (kHigh) *reinterpret_cast<float2*>(&partial[warp][g + 8][2 * t]) = make_float2(acc[2], acc[3]);
   __syncthreads();
 
   for (int item = threadIdx.x; item < groups_per_cta * p.tokens * kDecodeRows; item += blockDim.x) {

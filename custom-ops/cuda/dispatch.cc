@@ -7,6 +7,9 @@
 namespace blockrank::cuda {
 namespace {
 
+// One product of the streaming kernels holds 8 tokens; more took them longer than the GEMMs (measured on an H200).
+constexpr int64_t kDecodeMaxTokens = 8;
+
 constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // First usable row whose grid fills the device; failing that the usable row with the most blocks, which the tables list last.
@@ -35,9 +38,6 @@ int PickBlastTile(const LayerShape& shape, const Device& device, int64_t tokens)
   });
 }
 
-// Tokens up to which the streaming kernels beat the GEMMs (measured on an H200: 16 tokens cost them twice the time of 1).
-constexpr int64_t kDecodeTokens = 8;
-
 // The fused kernel exchanges t through the cluster, slower than L2 carries it, and saves a launch: measured ahead (by 3 to 5%)
 // for at most 4 blocks between one and two tiles of tokens, behind everywhere else.
 bool PreferFused(const LayerShape& shape, int64_t tokens) { return shape.b_in <= 4 && tokens > 64 && tokens <= 128; }
@@ -61,7 +61,7 @@ bool CanUse(Program program, const LayerShape& shape, const Device& device, int6
   if (device.sm < 80 || !shape.tensor_types || !shape.aligned || !small) return false;
   if (program == Program::kDecode) {
     const bool coupled = shape.structure == BLOCKRANK_CUDA_BLAST;
-    return tokens <= 16 && DecodeSharedBytes(shape.b_in, shape.b_out, coupled) <= device.shared_bytes;
+    return tokens <= kDecodeMaxTokens && DecodeSharedBytes(shape.b_in, shape.b_out, coupled) <= device.shared_bytes;
   }
   if (program == Program::kTensor) return true;
   if (shape.structure != BLOCKRANK_CUDA_BLAST || shape.b_in > 16 || shape.b_out > 16) return false;
@@ -71,7 +71,7 @@ bool CanUse(Program program, const LayerShape& shape, const Device& device, int6
 
 Choice Choose(const LayerShape& shape, const Device& device, int64_t tokens) {
   const bool coupled = shape.structure == BLOCKRANK_CUDA_BLAST;
-  if (CanUse(Program::kDecode, shape, device, tokens) && tokens <= kDecodeTokens)
+  if (CanUse(Program::kDecode, shape, device, tokens))
     return {Program::kDecode, -1, -1, "decode", "few tokens: bound by the bytes of the factors", 2};
   if (CanUse(Program::kBlast, shape, device, tokens) && PreferFused(shape, tokens))
     return {Program::kBlast,

@@ -1,7 +1,7 @@
 // Checks libblockrank_cuda on a GPU: every kernel, tile, type and structure against float64, and what a caller relies on
 // (guards, graphs, streams, independence of tokens, messages). Prints one line per group; exits with 1 on a failure.
 //
-//   check_cuda [random shapes, default 1000] [quick]     quick: small shapes only, for compute-sanitizer
+//   check_cuda [random shapes, default 1000] [quick]     quick: tiles and token counts only; 0 shapes for compute-sanitizer
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -168,13 +168,18 @@ void CheckRealLayers() {
                                {768, 3072, 6, 192, 4, 48, 384},       {3072, 768, 6, 192, 4, 48, 384},
                                {768, 2304, 3, 128, 4, 32, 197},       {3072, 768, 3, 128, 4, 32, 785},
                                {1152, 6912, 9, 256, 0, 0, 16384},     {1152, 3456, 9, 384, 0, 0, 16384}};
-  for (const auto& l : layers)
-    for (const int64_t tokens : {int64_t{1}, int64_t{16}, int64_t{128}, l[6]}) {
-      const auto type = seed % 2 == 0 ? kBf16 : kF16;
-      group.Add(Check(RandomCase(Layer(BLOCKRANK_CUDA_BLAST, l[0], l[1], l[2], l[2], l[3], type, type), tokens, ++seed)));
-      if (l[4] > 0)
-        group.Add(Check(RandomCase(Layer(BLOCKRANK_CUDA_MONARCH, l[0], l[1], l[4], l[4], l[5], type, type), tokens, ++seed)));
-    }
+  for (const auto& l : layers) {
+    const auto type = ++seed % 2 == 0 ? kBf16 : kF16;
+    std::vector<Case> cases = {RandomCase(Layer(BLOCKRANK_CUDA_BLAST, l[0], l[1], l[2], l[2], l[3], type, type), l[6], seed)};
+    if (l[4] > 0) cases.push_back(RandomCase(Layer(BLOCKRANK_CUDA_MONARCH, l[0], l[1], l[4], l[4], l[5], type, type), l[6], seed));
+    for (Case& c : cases)
+      for (const int64_t tokens : {l[6], int64_t{128}, int64_t{16}, int64_t{1}}) {
+        c.tokens = tokens;
+        c.x.values.resize(tokens * l[0]);
+        c.x.bytes.resize(tokens * l[0] * SizeOf(type));
+        group.Add(Check(c));
+      }
+  }
 }
 
 void CheckRandomShapes(int count) {
