@@ -6,10 +6,12 @@
 // Rules: bf16, time per call by CUDA-graph replay, median of 9; at 128 tokens and fewer every call finds its weights in memory
 // (copies that exceed the L2 several times are rotated). Floor: the larger of bytes / 4.3 TB/s and operations / 790 TFLOP/s, the two
 // ceilings measured on an H200, with no intermediate.
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <thread>
 
 #include "blockrank_cuda.h"
 #include "layers.h"
@@ -88,7 +90,10 @@ class OurLayer {
       const blockrank_cuda_tensors tensors = Tensors(copy, x, y);
       for (int64_t token0 = 0; token0 < tokens_; token0 += chunk) {
         const kernels::Call call = {plan_.get(), &tensors, token0, std::min(chunk, tokens_ - token0), workspace_->data(), stream};
-        CheckCuda(stage == 1 ? kernels::EnqueueBlastStage1(call, choice) : kernels::EnqueueTensorStage2(call, choice), "stage");
+        CheckCuda(stage != 1 ? kernels::EnqueueTensorStage2(call, choice, call.workspace)
+                  : choice.program == kernels::Program::kBlast ? kernels::EnqueueBlastStage1(call, choice)
+                                                               : kernels::EnqueueTensorStage1(call, choice, call.workspace),
+                  "stage");
       }
     }, 5);
   }
@@ -119,6 +124,8 @@ class Bench {
   ~Bench() { cublasLtDestroy(blas_); }
 
   Row Measure(const BenchLayer& l, int64_t tokens) {
+    // The library's tuning of large products heats the chip; ours would be timed at its lower clocks.
+    const auto cool_down = [&] { std::this_thread::sleep_for(std::chrono::milliseconds(tokens > 128 ? 150 : 0)); };
     const bool from_memory = tokens <= 128;
     const DeviceBuffer x(tokens * l.in * 2), y(tokens * l.out * 2);
     FillRandom(x.data(), tokens * l.in, 1.0f, 2);
@@ -128,15 +135,18 @@ class Bench {
     FillRandom(x.data(), tokens * l.in, 1.0f, 2);
     row.pair = Pair(l, tokens, from_memory, x, y);
     const OurLayer blast(BLOCKRANK_CUDA_BLAST, l.in, l.out, l.blast_b, l.blast_r, tokens, from_memory);
+    cool_down();
     row.blast = blast.Time(x.data(), y.data());
     row.blast_floor = blast.Floor();
     row.monarch = row.monarch_floor = std::nan("");
     if (l.monarch_b > 0) {
       const OurLayer monarch(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory);
+      cool_down();
       row.monarch = monarch.Time(x.data(), y.data());
       row.monarch_floor = monarch.Floor();
     }
     const OurLayer low_rank(BLOCKRANK_CUDA_LOW_RANK, l.in, l.out, 1, l.blast_r, tokens, from_memory);
+    cool_down();
     row.low_rank = low_rank.Time(x.data(), y.data());
     row.low_rank_floor = low_rank.Floor();
     row.dense_floor = FloorMicroseconds(2.0 * static_cast<double>(l.in * l.out + tokens * (l.in + l.out)),
@@ -160,6 +170,7 @@ class Bench {
     }
     const auto weight = [&](int i) { return weights.data() + i * bytes; };
     gemm.Tune(copies, x.data(), weight, y.data());
+    std::this_thread::sleep_for(std::chrono::milliseconds(from_memory ? 0 : 150));
     return MicrosecondsPerCall(copies, [&](int i, cudaStream_t s) { gemm.Enqueue(x.data(), weight(i), y.data(), s); });
   }
 
@@ -174,6 +185,7 @@ class Bench {
     const auto u = [&](int i) { return weights.data() + i * bytes + v_bytes; };
     first.Tune(copies, x.data(), v, t.data());
     second.Tune(copies, t.data(), u, y.data());
+    std::this_thread::sleep_for(std::chrono::milliseconds(from_memory ? 0 : 150));
     return MicrosecondsPerCall(copies, [&](int i, cudaStream_t s) {
       first.Enqueue(x.data(), v(i), t.data(), s);
       second.Enqueue(t.data(), u(i), y.data(), s);
@@ -208,7 +220,7 @@ void Sweep(const char* path) {
   if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
   fprintf(file, "network,layer,tokens,structure,stage,tile,us\n");
   for (const BenchLayer& l : kLayers) {
-    for (const int64_t tokens : {int64_t{32}, int64_t{128}, l.tokens}) {
+    for (const int64_t tokens : {int64_t{16}, int64_t{128}, l.tokens}) {
       const auto print = [&](const char* structure, const char* stage, const char* tile, double us) {
         fprintf(file, "%s,%s,%lld,%s,%s,%s,%.2f\n", l.network, l.name, static_cast<long long>(tokens), structure, stage, tile, us);
         fflush(file);
@@ -218,23 +230,31 @@ void Sweep(const char* path) {
       FillRandom(x.data(), tokens * l.in, 1.0f, 2);
       const OurLayer blast(BLOCKRANK_CUDA_BLAST, l.in, l.out, l.blast_b, l.blast_r, tokens, from_memory);
       for (int row = 0; row < kernels::kBlastTileCount; ++row)
-        if (kernels::CanUse(kernels::kBlastTiles[row], blast.plan().device))
+        if (kernels::CanUse(kernels::kBlastTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "1", kernels::kBlastTiles[row].name,
-                blast.TimeStage(1, {kernels::Program::kBlast, row, 3, "", "", 2}, x.data(), y.data()));
+                blast.TimeStage(1, {kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
       for (int row = 0; row < kernels::kGemmTileCount; ++row)
-        if (kernels::CanUse(kernels::kGemmTiles[row], blast.plan().device))
+        if (kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "2", kernels::kGemmTiles[row].name,
-                blast.TimeStage(2, {kernels::Program::kBlast, 3, row, "", "", 2}, x.data(), y.data()));
-      if (l.monarch_b == 0) continue;
-      const OurLayer monarch(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory);
-      for (int row = 0; row < kernels::kGemmTileCount; ++row)
-        for (int second = 0; second < 4; ++second)
-          if (row < 4) {
-            char name[64];
-            snprintf(name, sizeof name, "%s + %s", kernels::kGemmTiles[row].name, kernels::kGemmTiles[second].name);
-            print("monarch", "both", name,
-                  monarch.TimeChoice({kernels::Program::kTensor, row, second, "", "", 2}, x.data(), y.data()));
-          }
+                blast.TimeStage(2, {kernels::Program::kBlast, 0, row, "", "", 2}, x.data(), y.data()));
+      const auto unfused = [&](const char* structure, const OurLayer& layer) {
+        for (int row = 0; row < kernels::kGemmTileCount; ++row) {
+          if (!kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(layer.plan()), layer.plan().device)) continue;
+          const kernels::Choice choice = {kernels::Program::kTensor, row, row, "", "", 2};
+          print(structure, "1 unfused", kernels::kGemmTiles[row].name, layer.TimeStage(1, choice, x.data(), y.data()));
+          if (structure[0] == 'm') print(structure, "2", kernels::kGemmTiles[row].name, layer.TimeStage(2, choice, x.data(), y.data()));
+        }
+      };
+      unfused("blast", blast);
+      for (const int row : {0, 1, 2}) {
+        print("blast", "all", kernels::kGemmTiles[row].name,
+              blast.TimeChoice({kernels::Program::kTensor, row, row, "", "", 3}, x.data(), y.data()));
+      }
+      for (const int row : {0})
+        print("blast", "all fused", kernels::kBlastTiles[row].name,
+              blast.TimeChoice({kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
+      if (l.monarch_b > 0)
+        unfused("monarch", OurLayer(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory));
     }
   }
   fclose(file);

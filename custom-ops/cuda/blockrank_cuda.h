@@ -115,8 +115,8 @@ BLOCKRANK_CUDA_API blockrank_cuda_status blockrank_cuda_plan_create(const blockr
 
 BLOCKRANK_CUDA_API void blockrank_cuda_plan_destroy(blockrank_cuda_plan* plan);
 
-// Bytes of device scratch that a launch with `tokens` tokens needs; bounded for any number of tokens (about a third of L2,
-// more for layers whose intermediate of one token tile is larger). 0 is possible.
+// Bytes of device scratch that a launch with `tokens` tokens needs; bounded for any number of tokens (twice the
+// L2, more for layers whose intermediates of 256 tokens are larger). 0 is possible.
 BLOCKRANK_CUDA_API blockrank_cuda_status blockrank_cuda_workspace_size(const blockrank_cuda_plan* plan, int64_t tokens,
                                                                        size_t* bytes);
 

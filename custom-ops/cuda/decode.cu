@@ -7,6 +7,8 @@
 namespace blockrank::cuda {
 namespace {
 
+static_assert(kDecodeRingBytes == kDecodeRingSharedBytes);
+
 template <class T>
 cudaError_t Stage1(const Call& call, T* z) {
   const blockrank_cuda_layer& l = call.plan->layer;
@@ -22,7 +24,7 @@ cudaError_t Stage1(const Call& call, T* z) {
   d.r = static_cast<int>(l.r);
   d.rows = static_cast<int>(l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_out * l.r : l.r);
   d.in = l.in;
-  return LaunchKernel(call, call.tokens > 8 ? DecodeStage1Kernel<T, true> : DecodeStage1Kernel<T, false>,
+  return LaunchKernel(call, DecodeStage1Kernel<T>,
                       dim3(d.rows / kDecodeRows), kDecodeWarps * 32,
                       DecodeSharedBytes(l.b_in, l.b_out, d.s != nullptr), 1, d);
 }
@@ -52,8 +54,8 @@ cudaError_t Stage2(const Call& call, const T* z) {
   d.splits = Splits(*call.plan, groups);
   d.epilogue = EpilogueOf<T, Epilogue<T>>(call);
   const int groups_per_cta = kDecodeWarps / d.splits;
-  return LaunchKernel(call, call.tokens > 8 ? DecodeStage2Kernel<T, true> : DecodeStage2Kernel<T, false>, dim3((groups + groups_per_cta - 1) / groups_per_cta),
-                      kDecodeWarps * 32, 0, 1, d);
+  return LaunchKernel(call, DecodeStage2Kernel<T>, dim3((groups + groups_per_cta - 1) / groups_per_cta),
+                      kDecodeWarps * 32, kDecodeRingBytes, 1, d);
 }
 
 template <class T>
@@ -63,17 +65,11 @@ cudaError_t EnqueueTyped(const Call& call) {
   return Stage2<T>(call, z);
 }
 
-template <class T, bool kHigh>
-cudaError_t PrepareTyped(const Plan& plan) {
-  // A kernel is shared by all plans: its limit must hold for the largest of them.
-  BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(DecodeStage1Kernel<T, kHigh>, plan.device.shared_bytes));
-  return PrepareKernel(DecodeStage2Kernel<T, kHigh>, 0);
-}
-
 template <class T>
 cudaError_t PrepareTyped(const Plan& plan) {
-  BLOCKRANK_RETURN_IF_ERROR((PrepareTyped<T, false>(plan)));
-  return PrepareTyped<T, true>(plan);
+  // A kernel is shared by all plans: its limit must hold for the largest of them.
+  BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(DecodeStage1Kernel<T>, plan.device.shared_bytes));
+  return PrepareKernel(DecodeStage2Kernel<T>, kDecodeRingBytes);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// Decode, 1 … 16 tokens: two launches that stream V and U from memory once, straight into tensor-core fragments.
+// Decode, 1 … 8 tokens: two launches that stream V and U from memory once, straight into tensor-core fragments.
 //
-// The products run as m16n8k16 with the tokens as the 16 rows and 8 weight rows as columns. Since a sum may take k in any order,
+// The products run as m16n8k16 with the tokens as rows (the upper 8 of 16 stay empty) and 8 weight rows as columns. Since a sum may take k in any order,
 // a lane uses 8 neighbouring elements of its row (one 16-byte load) as the fragments of two products over 32 columns; x is
 // read with the same permutation. Weights pass through neither shared memory nor conversion.
 #pragma once
@@ -10,28 +10,33 @@
 
 namespace blockrank::cuda {
 
-constexpr int kDecodeTokens = 16;
+constexpr int kDecodeTokens = 8;
 constexpr int kDecodeWarps = 8;
 constexpr int kDecodeRows = 8;     // weight rows of one product
 constexpr int kDecodeColumns = 32; // columns of one step
 
-// acc [token g, g + 8][weight row 2t, 2t + 1] += x · w over 32 columns.
+// acc [token g][weight row 2t, 2t + 1] += x · w over 32 columns.
 template <class T>
-__device__ __forceinline__ void DecodeStep(float (&acc)[4], const uint4& x_low, const uint4& x_high, const uint4& w) {
-  const uint32_t a0[4] = {x_low.x, x_high.x, x_low.y, x_high.y}, a1[4] = {x_low.z, x_high.z, x_low.w, x_high.w};
+__device__ __forceinline__ void DecodeStep(float (&acc)[4], const uint4& x, const uint4& w) {
+  const uint32_t a0[4] = {x.x, 0, x.y, 0}, a1[4] = {x.z, 0, x.w, 0};
   Mma16x8x16<T>(acc, a0, w.x, w.y);
   Mma16x8x16<T>(acc, a1, w.z, w.w);
 }
 
-// 16-byte loads of weights in flight per lane; as many as fit beside the tokens' fragments in 128 registers, so that two
-// blocks share a multiprocessor.
-template <bool kHigh>
-constexpr int kDecodeDepth = kHigh ? 4 : 8;
+// Weights in flight: each lane copies the 16 bytes that it will use itself into a ring in shared memory, kDecodeRing batches
+// of kDecodeBatch steps ahead, so that the depth costs no registers and the order no barrier. 64 KB per block.
+constexpr int kDecodeBatch = 8, kDecodeRing = 2;
+constexpr int kDecodeRingBytes = kDecodeWarps * kDecodeRing * kDecodeBatch * 32 * 16;
 
-// The tokens' fragments of one batch of steps, all in flight together; token g of `low` and g + 8 of `high`.
-template <bool kHigh>
+// Slot of a lane for step `step` of its warp.
+__device__ __forceinline__ uint32_t DecodeSlot(const void* ring, int step) {
+  const int place = threadIdx.x / 32 * (kDecodeRing * kDecodeBatch) + step % (kDecodeRing * kDecodeBatch);
+  return SharedAddress(ring) + (place * 32 + threadIdx.x % 32) * 16;
+}
+
+// The tokens' fragments of one batch of steps, asked for one batch ahead.
 struct DecodeInputs {
-  uint4 low[kDecodeDepth<kHigh>], high[kDecodeDepth<kHigh>];
+  uint4 x[kDecodeBatch];
 };
 
 // A warp's range of steps over one row group, split evenly; a step is 32 columns of one block.
@@ -83,61 +88,66 @@ class DecodeCursor {
 
 // Stage 1 and the coupling. A block owns 8 rows ρ of V for all columns, so it has t_j[ρ] for every j and finishes
 // z_i[ρ] = Σ_j S[i, j, ρ]·t_j[ρ] on chip. Warps split the columns evenly; segment (j, warp) of the sums has slot j + warp.
-// kHigh: there are more than 8 tokens. Grid: rows / 8. Dynamic shared memory: DecodeSharedBytes of dispatch.h.
-template <class T, bool kHigh>
+// Grid: rows / 8. Dynamic shared memory: DecodeSharedBytes of dispatch.h.
+template <class T>
 __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage1Kernel(const __grid_constant__ DecodeStage1Params<T> p) {
-  constexpr int kDepth = kDecodeDepth<kHigh>;
-  extern __shared__ float shared[];
+  extern __shared__ __align__(16) float shared[];
   constexpr int kTile = kDecodeTokens * kDecodeRows;
-  float* partial = shared;                                // [b_in + warps][16][8]
-  float* t_all = shared + (p.b_in + kDecodeWarps) * kTile;  // [b_in][16][8]
+  float* partial = shared + kDecodeRingBytes / 4;                                // [b_in + warps][8][8]
+  float* t_all = partial + (p.b_in + kDecodeWarps) * kTile;  // [b_in][8][8]
   T* s_all = reinterpret_cast<T*>(t_all + p.b_in * kTile);  // [b_out][b_in][8]
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int row0 = blockIdx.x * kDecodeRows;
   const int steps_per_block = (p.p + kDecodeColumns - 1) / kDecodeColumns, steps = steps_per_block * p.b_in;
   const DecodeRange range(steps, warp, kDecodeWarps);
   const T* v_row = p.v + static_cast<int64_t>(row0 + g) * p.in;
-  const T* x_low = p.x + g * p.in;
-  const T* x_high = p.x + (g + 8) * p.in;
+  const T* x_row = p.x + g * p.in;
   const uint4 zero = make_uint4(0, 0, 0, 0);
   ReleaseNextKernel();
 
-  // The first weights come into registers and the rest into L2 while the previous kernel ends.
-  uint4 w[kDepth];
   DecodeCursor at(range.first, steps_per_block, p.p, static_cast<int>(p.in), t), ahead = at;
+  int sent = range.first;
+  const auto send_batch = [&] {
 #pragma unroll
-  for (int d = 0; d < kDepth; ++d, ahead.Advance())
-    w[d] = range.first + d < range.last && ahead.valid() ? LoadFactor16(v_row + ahead.column()) : zero;
-  for (int step = range.first + kDepth; step < range.last; ++step, ahead.Advance())
-    if (t == 0 && ahead.valid()) PrefetchL2(v_row + ahead.column());
+    for (int d = 0; d < kDecodeBatch; ++d, ++sent, ahead.Advance()) {
+      if (sent >= range.last) break;
+      CopyAsync16(DecodeSlot(shared, sent - range.first), v_row + ahead.column(), ahead.valid());
+    }
+    CopyAsyncCommit();
+  };
   if (p.s != nullptr)
     for (int i = threadIdx.x; i < p.b_out * p.b_in; i += blockDim.x)
       CopyAsync16(SharedAddress(s_all + i * kDecodeRows), p.s + static_cast<int64_t>(i) * p.r + row0, true);
-  CopyAsyncCommit();
+#pragma unroll
+  for (int batch = 0; batch < kDecodeRing; ++batch) send_batch();
   WaitForPreviousKernel();
 
+  DecodeCursor reading = at;
+  const auto load_inputs = [&](int steps) {
+    DecodeInputs in;
+#pragma unroll
+    for (int d = 0; d < kDecodeBatch; ++d, reading.Advance())
+      in.x[d] = d < steps && reading.valid() && g < p.tokens ? Load16(x_row + reading.column()) : zero;
+    return in;
+  };
   float acc[4] = {};
-  for (int left = range.last - range.first, batch = 0; left > 0; left -= kDepth, ++batch) {
-    DecodeInputs<kHigh> x;
-    DecodeCursor reading = at;
+  int read = 0;
+  DecodeInputs next = load_inputs(range.last - range.first);
+  for (int left = range.last - range.first; left > 0; left -= kDecodeBatch) {
+    const DecodeInputs now = next;
+    next = load_inputs(left - kDecodeBatch);
+    CopyAsyncWait<kDecodeRing - 1>();
 #pragma unroll
-    for (int d = 0; d < kDepth; ++d, reading.Advance()) {
-      const bool valid = d < left && reading.valid();
-      if (batch > 0) w[d] = valid ? LoadFactor16(v_row + reading.column()) : zero;
-      x.low[d] = valid && g < p.tokens ? Load16(x_low + reading.column()) : zero;
-      x.high[d] = kHigh && valid && g + 8 < p.tokens ? Load16(x_high + reading.column()) : zero;
-    }
-#pragma unroll
-    for (int d = 0; d < kDepth; ++d, at.Advance()) {
+    for (int d = 0; d < kDecodeBatch; ++d, at.Advance()) {
       if (d >= left) break;
-      DecodeStep<T>(acc, x.low[d], x.high[d], w[d]);
+      DecodeStep<T>(acc, now.x[d], LoadShared16(DecodeSlot(shared, read + d)));
       if (at.block_ends() || d + 1 == left) {
-        float* slot = partial + (at.block() + warp) * kTile;
-        *reinterpret_cast<float2*>(slot + g * kDecodeRows + 2 * t) = make_float2(acc[0], acc[1]);
-        if (kHigh) *reinterpret_cast<float2*>(slot + (g + 8) * kDecodeRows + 2 * t) = make_float2(acc[2], acc[3]);
-        acc[0] = acc[1] = acc[2] = acc[3] = 0.0f;
+        *reinterpret_cast<float2*>(partial + (at.block() + warp) * kTile + g * kDecodeRows + 2 * t) = make_float2(acc[0], acc[1]);
+        acc[0] = acc[1] = 0.0f;
       }
     }
+    read += kDecodeBatch;
+    send_batch();
   }
   __syncthreads();
 
@@ -187,10 +197,10 @@ struct DecodeStage2Params {
 };
 
 // Stage 2: y_i = U_i z_i. A warp owns 8 rows of one block i and 1 / splits of k. Its weights are asked for before the kernel
-// waits for stage 1: the first kDepth steps into registers, the rest into L2.
-template <class T, bool kHigh>
+// waits for stage 1: as many as the ring holds.
+template <class T>
 __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const __grid_constant__ DecodeStage2Params<T> p) {
-  constexpr int kDepth = kDecodeDepth<kHigh>;
+  extern __shared__ __align__(16) float shared[];
   __shared__ float partial[kDecodeWarps][kDecodeTokens][kDecodeRows];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int groups_per_cta = kDecodeWarps / p.splits, group = blockIdx.x * groups_per_cta + warp / p.splits;
@@ -205,34 +215,43 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const
   const uint4 zero = make_uint4(0, 0, 0, 0);
   ReleaseNextKernel();
 
-  uint4 w[kDepth];
+  int sent = range.first;
+  const auto send_batch = [&] {
 #pragma unroll
-  for (int d = 0; d < kDepth; ++d)
-    w[d] = range.first + d < weight_steps ? LoadFactor16(u_row + (range.first + d) * kDecodeColumns) : zero;
-  for (int step = range.first + kDepth + 2 * t; step < weight_steps; step += 8)
-    PrefetchL2(u_row + step * kDecodeColumns);  // 128 bytes: two steps
+    for (int d = 0; d < kDecodeBatch; ++d, ++sent) {
+      if (sent >= range.last) break;
+      CopyAsync16(DecodeSlot(shared, sent - range.first), u_row + sent * kDecodeColumns, sent < weight_steps);
+    }
+    CopyAsyncCommit();
+  };
+#pragma unroll
+  for (int batch = 0; batch < kDecodeRing; ++batch) send_batch();
   WaitForPreviousKernel();
 
+  const T* z_row = p.z + (static_cast<int64_t>(g) * p.b_out + i) * p.k + t * 8;
+  const int input_steps = i < p.b_out && g < p.tokens ? lane_last : 0;
+  const auto load_inputs = [&](int first) {
+    DecodeInputs in;
+#pragma unroll
+    for (int d = 0; d < kDecodeBatch; ++d)
+      in.x[d] = first + d < input_steps ? Load16(z_row + (first + d) * kDecodeColumns) : zero;
+    return in;
+  };
   float acc[4] = {};
-  if (i < p.b_out) {
-    const T* z_low = p.z + (static_cast<int64_t>(g) * p.b_out + i) * p.k + t * 8;
-    const T* z_high = z_low + static_cast<int64_t>(8) * p.b_out * p.k;
-    for (int first = range.first; first < range.last; first += kDepth) {
-      DecodeInputs<kHigh> z;
-      const int low_steps = g < p.tokens ? lane_last : 0, high_steps = g + 8 < p.tokens ? lane_last : 0;
+  DecodeInputs next = load_inputs(range.first);
+  for (int first = range.first; first < range.last; first += kDecodeBatch) {
+    const DecodeInputs now = next;
+    next = load_inputs(first + kDecodeBatch);
+    CopyAsyncWait<kDecodeRing - 1>();
 #pragma unroll
-      for (int d = 0; d < kDepth; ++d) {
-        if (first != range.first)
-          w[d] = first + d < weight_steps ? LoadFactor16(u_row + (first + d) * kDecodeColumns) : zero;
-        z.low[d] = first + d < low_steps ? Load16(z_low + (first + d) * kDecodeColumns) : zero;
-        z.high[d] = kHigh && first + d < high_steps ? Load16(z_high + (first + d) * kDecodeColumns) : zero;
-      }
-#pragma unroll
-      for (int d = 0; d < kDepth; ++d) DecodeStep<T>(acc, z.low[d], z.high[d], w[d]);
+    for (int d = 0; d < kDecodeBatch; ++d) {
+      if (first + d >= range.last) break;
+      DecodeStep<T>(acc, now.x[d], LoadShared16(DecodeSlot(shared, first - range.first + d)));
     }
+    send_batch();
   }
+  CopyAsyncWait<0>();
   *reinterpret_cast<float2*>(&partial[warp][g][2 * t]) = make_float2(acc[0], acc[1]);
-  if (kHigh) *reinterpret_cast<float2*>(&partial[warp][g + 8][2 * t]) = make_float2(acc[2], acc[3]);
   __syncthreads();
 
   for (int item = threadIdx.x; item < groups_per_cta * p.tokens * kDecodeRows; item += blockDim.x) {

@@ -21,6 +21,7 @@ struct LayerShape {
   blockrank_cuda_structure structure;
   bool tensor_types;  // X and the factors share one 16-bit type
   bool aligned;       // in, p and r are multiples of 8, so that every row of every block starts at 16 bytes
+  bool even;          // every block is full, which the copy engine's view of the operands needs
   int64_t in, out, b_in, b_out, r, p, q;
 };
 
@@ -52,22 +53,15 @@ struct BlastTile {
 };
 
 constexpr GemmTile kGemmTiles[] = {
-    {"wgmma 128x256", true, 128, 256, 3, 512, 1.9, "long batches: most products per byte of shared memory"},
-    {"wgmma 128x128", true, 128, 128, 3, 65, 0.9, "fills the chip, two blocks per multiprocessor"},
-    {"wgmma 128x64", true, 128, 64, 4, 65, 0.6, "all of 128 tokens in one tile, weights read once"},
+    {"wgmma 128x128", true, 128, 128, 3, 65, 1.25, "fills the chip; two blocks a multiprocessor hide each other's ends"},
+    {"wgmma 128x64", true, 128, 64, 4, 65, 0.6, "all of 128 tokens in one tile: weights read once"},
     {"wgmma 64x64", true, 64, 64, 4, 1, 0.0, "small layers: as many blocks as possible"},
-    {"mma 128x128", false, 128, 128, 3, 65, 0.9, "before and after Hopper, large products"},
-    {"mma 64x64", false, 64, 64, 4, 1, 0.0, "before and after Hopper"},
+    {"mma 128x128", false, 128, 128, 3, 65, 0.9, "other architectures and ragged blocks, large products"},
+    {"mma 64x64", false, 64, 64, 4, 1, 0.0, "other architectures and ragged blocks"},
 };
 constexpr BlastTile kBlastTiles[] = {
-    {"wgmma 128x128 cluster 4", true, 128, 128, 3, 4, 256, 0.9, "largest tile whose t (b·tile) fits a cluster"},
-    {"wgmma 128x128 cluster 8", true, 128, 128, 3, 8, 256, 0.9, "same, for few tiles"},
-    {"wgmma 64x128 cluster 8", true, 64, 128, 4, 8, 65, 0.9, "128 tokens: V read once"},
-    {"wgmma 64x64 cluster 4", true, 64, 64, 4, 4, 33, 0.5, "small layers"},
-    {"wgmma 64x64 cluster 8", true, 64, 64, 4, 8, 33, 0.0, "small layers: as many blocks as possible"},
-    {"wgmma 64x32 cluster 8", true, 64, 32, 4, 8, 1, 0.0, "17 to 32 tokens"},
-    {"mma 64x64 cluster 4", false, 64, 64, 4, 4, 1, 0.0, "clusters without wgmma"},
-    {"mma 64x32", false, 64, 32, 6, 1, 1, 0.0, "no clusters: the whole t of a tile in one block"},
+    {"wgmma 64x32 cluster 8", true, 64, 32, 4, 8, 1, 0.0, "many small clusters; larger tiles were slower at every size"},
+    {"mma 64x64 cluster 4", false, 64, 64, 4, 4, 1, 0.0, "clusters without wgmma, and ragged blocks"},
 };
 
 constexpr int kGemmTileCount = sizeof(kGemmTiles) / sizeof(kGemmTiles[0]);
@@ -82,9 +76,11 @@ constexpr int64_t SharedBytes(const BlastTile& tile) {
          kTileAlignment;
 }
 
-// Shared memory of the decode kernels' stage 1: t in parts and whole, float32, for 16 tokens and 8 ranks, and S of these ranks.
+// Shared memory of the decode kernels: the ring of weights; and in stage 1 t in parts and whole, float32, for 8 tokens and
+// 8 ranks, with S of these ranks.
+constexpr int64_t kDecodeRingSharedBytes = 65536;
 constexpr int64_t DecodeSharedBytes(int64_t b_in, int64_t b_out, bool coupled) {
-  return (2 * b_in + 8) * 16 * 8 * 4 + (coupled ? b_in * b_out * 8 * 2 : 0);
+  return kDecodeRingSharedBytes + (2 * b_in + 8) * 8 * 8 * 4 + (coupled ? b_in * b_out * 8 * 2 : 0);
 }
 
 struct Choice {
@@ -96,8 +92,8 @@ struct Choice {
   int launches;  // kernels per chunk of tokens
 };
 
-bool CanUse(const GemmTile& tile, const Device& device);
-bool CanUse(const BlastTile& tile, const Device& device);
+bool CanUse(const GemmTile& tile, const LayerShape& shape, const Device& device);
+bool CanUse(const BlastTile& tile, const LayerShape& shape, const Device& device);
 bool CanUse(Program program, const LayerShape& shape, const Device& device, int64_t tokens);
 
 Choice Choose(const LayerShape& shape, const Device& device, int64_t tokens);

@@ -1,6 +1,7 @@
 // Launches of gemm_kernel.cuh: stage 1 without fusion, and stage 2.
 #include "gemm_kernel.cuh"
 #include "plan.h"
+#include "tensor_map.h"
 
 #include <climits>
 
@@ -12,32 +13,44 @@ template <class T, class Function>
 cudaError_t WithTile(int row, Function f) {
   switch (row) {
     case 0:
-      return f.template operator()<MmaWarpgroup<T, 128, 256>, 3>();
-    case 1:
       return f.template operator()<MmaWarpgroup<T, 128, 128>, 3>();
-    case 2:
+    case 1:
       return f.template operator()<MmaWarpgroup<T, 128, 64>, 4>();
-    case 3:
+    case 2:
       return f.template operator()<MmaWarpgroup<T, 64, 64>, 4>();
-    case 4:
+    case 3:
       return f.template operator()<MmaSync<T, 128, 128>, 3>();
-    case 5:
+    case 4:
       return f.template operator()<MmaSync<T, 64, 64>, 4>();
     default:
       return cudaErrorInvalidValue;
   }
 }
-static_assert(kGemmTileCount == 6);
+static_assert(kGemmTileCount == 5);
+
+// The copy engine's view of both operands. All blocks are full here, so extents end them.
+template <class T>
+cudaError_t EncodeMaps(const Call& call, const GemmTile& tile, int64_t batches, GemmParams<T>& g) {
+  const blockrank_cuda_type type = call.plan->layer.io_type;
+  const TensorMapShape a = {g.a, g.k, batches, g.a_batch, g.tokens, g.a_row, 1, tile.m};
+  BLOCKRANK_RETURN_IF_ERROR(EncodeTensorMap(a, type, &g.a_map.map));
+  // Strides must not fall from one dimension to the next: rows of a block lie closer than blocks in U, farther in V.
+  g.b_batch_last = g.b_row < g.b_batch;
+  const TensorMapShape by_row = {g.b, g.k, batches, g.b_batch, g.n, g.b_row, 1, tile.n};
+  const TensorMapShape by_batch = {g.b, g.k, g.n, g.b_row, batches, g.b_batch, tile.n, 1};
+  return EncodeTensorMap(g.b_batch_last ? by_batch : by_row, type, &g.b_map.map);
+}
 
 template <class T>
-cudaError_t LaunchGemm(const Call& call, int row, const GemmParams<T>& params, int64_t batches) {
+cudaError_t LaunchGemm(const Call& call, int row, GemmParams<T>& params, int64_t batches) {
+  if (kGemmTiles[row].wgmma) BLOCKRANK_RETURN_IF_ERROR(EncodeMaps(call, kGemmTiles[row], batches, params));
   return WithTile<T>(row, [&]<class Mma, int kStages>() {
     const GemmTile& tile = kGemmTiles[row];
     static_assert(Mma::kThreads <= 1024);
     if (tile.m != Mma::kM || tile.n != Mma::kN || tile.stages != kStages) return cudaErrorInvalidValue;
     const int64_t blocks = ((params.tokens + tile.m - 1) / tile.m) * ((params.n + tile.n - 1) / tile.n);
     return LaunchKernel(call, GemmKernel<T, Mma, kStages>, dim3(static_cast<unsigned>(blocks), 1, static_cast<unsigned>(batches)),
-                        Mma::kThreads, SharedBytes(tile), 1, params);
+                        Mma::kBlockThreads, SharedBytes(tile), 1, params);
   });
 }
 
@@ -99,22 +112,9 @@ cudaError_t Stage2(const Call& call, const Choice& choice, const T* z) {
 }
 
 template <class T>
-cudaError_t EnqueueTyped(const Call& call, const Choice& choice) {
-  const blockrank_cuda_layer& l = call.plan->layer;
-  T* t = static_cast<T*>(call.workspace);
-  T* z = t;
-  BLOCKRANK_RETURN_IF_ERROR(Stage1<T>(call, choice, t));
-  if (l.structure == BLOCKRANK_CUDA_BLAST) {
-    z = t + call.tokens * l.b_in * l.r;
-    BLOCKRANK_RETURN_IF_ERROR(EnqueueGeneralCoupling(call, t, z));
-  }
-  return Stage2<T>(call, choice, z);
-}
-
-template <class T>
 cudaError_t PrepareTyped(const Plan& plan) {
   for (int row = 0; row < kGemmTileCount; ++row)
-    if (CanUse(kGemmTiles[row], plan.device))
+    if (CanUse(kGemmTiles[row], ShapeOf(plan), plan.device))
       BLOCKRANK_RETURN_IF_ERROR(WithTile<T>(row, [&]<class Mma, int kStages>() {
         return PrepareKernel(GemmKernel<T, Mma, kStages>, SharedBytes(kGemmTiles[row]));
       }));
@@ -127,15 +127,14 @@ cudaError_t PrepareTensor(const Plan& plan) {
   return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan) : PrepareTyped<__nv_bfloat16>(plan);
 }
 
-cudaError_t EnqueueTensor(const Call& call, const Choice& choice) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? EnqueueTyped<__half>(call, choice)
-                                                            : EnqueueTyped<__nv_bfloat16>(call, choice);
+cudaError_t EnqueueTensorStage1(const Call& call, const Choice& choice, void* t) {
+  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? Stage1(call, choice, static_cast<__half*>(t))
+                                                            : Stage1(call, choice, static_cast<__nv_bfloat16*>(t));
 }
 
-cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16
-             ? Stage2(call, choice, static_cast<const __half*>(call.workspace))
-             : Stage2(call, choice, static_cast<const __nv_bfloat16*>(call.workspace));
+cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice, const void* z) {
+  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? Stage2(call, choice, static_cast<const __half*>(z))
+                                                            : Stage2(call, choice, static_cast<const __nv_bfloat16*>(z));
 }
 
 }  // namespace blockrank::cuda

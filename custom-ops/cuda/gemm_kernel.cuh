@@ -23,6 +23,8 @@ struct GemmParams {
   int k, k_total, k_step;            // columns of a batch: min(k, k_total − batch·k_step)
   bool vector_store;                 // 8 neighbours in n are 16 aligned bytes in C
   bool is_output;                    // apply the epilogue
+  TensorMap a_map, b_map;            // for wgmma tiles: (k, batch, row)
+  bool b_batch_last;                 // b_map is (k, row, batch)
   Epilogue<T> epilogue;
 };
 
@@ -45,29 +47,33 @@ __device__ __forceinline__ void StageOutput(const float (&acc)[Mma::kMI][Mma::kN
     }
 }
 
-// Bias, activation, rounding to T, and the stores: 8 neighbouring columns per thread and turn.
-template <class T, class Mma>
+// Bias, activation, rounding to T, and the stores. A thread keeps its 8 columns and walks down the rows, so that their place
+// in C and their bias are worked out once (per row, the divisions cost more than the GEMM of a short k).
+template <class T, class Mma, bool kActivate>
 __device__ __forceinline__ void StoreOutput(const GemmParams<T>& p, const float* staged, int batch, int64_t m0, int n0,
                                             int n_valid) {
-  constexpr int kChunks = Mma::kN / 8;
-  for (int i = threadIdx.x; i < Mma::kM * kChunks; i += Mma::kThreads) {
-    const int row = i / kChunks, chunk = i % kChunks, n = n0 + chunk * 8;
-    if (m0 + row >= p.tokens || n >= n_valid) continue;
-    const float4* source = reinterpret_cast<const float4*>(staged + row * kStagedRow<Mma> + chunk * 8);
-    const float4 low = source[0], high = source[1];
-    float v[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-    if (p.is_output) {
-      if (p.epilogue.bias != nullptr) {
-        const int64_t feature = batch * p.c_batch + n * p.c_column;
+  constexpr int kChunks = Mma::kN / 8, kRowStep = Mma::kThreads / kChunks;
+  const int chunk = threadIdx.x % kChunks, first = threadIdx.x / kChunks, n = n0 + chunk * 8;
+  if (n >= n_valid) return;
+  float bias[8] = {};
+  if (p.is_output && p.epilogue.bias != nullptr) {
+    const int64_t feature = batch * p.c_batch + n * p.c_column;
 #pragma unroll
-        for (int e = 0; e < 8; ++e)
-          if (n + e < n_valid) v[e] += ToFloat(p.epilogue.bias[(feature + e * p.c_column) * p.epilogue.bias_step]);
-      }
-      ActivateAll(v, p.epilogue.activation);
-    }
-    T* c = p.c + (m0 + row) * p.c_row + batch * p.c_batch + n / p.c_group * p.c_group_stride +
-           n % p.c_group * p.c_column;
-    if (p.vector_store && n + 8 <= n_valid) {
+    for (int e = 0; e < 8; ++e)
+      if (n + e < n_valid) bias[e] = ToFloat(p.epilogue.bias[(feature + e * p.c_column) * p.epilogue.bias_step]);
+  }
+  const bool whole = p.vector_store && n + 8 <= n_valid;
+  const int rows = static_cast<int>(min(p.tokens - m0, static_cast<int64_t>(Mma::kM)));
+  T* c = p.c + (m0 + first) * p.c_row + batch * p.c_batch + n / p.c_group * p.c_group_stride + n % p.c_group * p.c_column;
+  const float* source = staged + first * kStagedRow<Mma> + chunk * 8;
+#pragma unroll(kActivate ? 1 : 4)
+  for (int row = first; row < rows; row += kRowStep, c += kRowStep * p.c_row, source += kRowStep * kStagedRow<Mma>) {
+    const float4 low = reinterpret_cast<const float4*>(source)[0], high = reinterpret_cast<const float4*>(source)[1];
+    float v[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+    for (int e = 0; e < 8; ++e) v[e] += bias[e];
+    if constexpr (kActivate) ActivateAll(v, p.epilogue.activation);
+    if (whole) {
       *reinterpret_cast<uint4*>(c) =
           make_uint4(Pack2<T>(v[0], v[1]), Pack2<T>(v[2], v[3]), Pack2<T>(v[4], v[5]), Pack2<T>(v[6], v[7]));
     } else {
@@ -84,11 +90,12 @@ struct GemmCursor {
     column += kTileK;
     columns -= kTileK;
   }
+  __device__ __forceinline__ bool BlockEnds() const { return false; }
 };
 
 // Grid: x = token tile fastest, then tile of rows; z = batch. Dynamic shared memory: kStages stages + 1024 to align them.
 template <class T, class Mma, int kStages>
-__global__ void __launch_bounds__(Mma::kThreads) GemmKernel(const __grid_constant__ GemmParams<T> p) {
+__global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_constant__ GemmParams<T> p) {
 #if !defined(BLOCKRANK_HAS_WGMMA)
   if constexpr (Mma::kAsync) {
     return;  // never chosen on this architecture
@@ -105,22 +112,39 @@ __global__ void __launch_bounds__(Mma::kThreads) GemmKernel(const __grid_constan
     ReleaseNextKernel();
     if (n0 >= n_valid) return;
 
-    const TileLoader<T, Mma::kM, Mma::kThreads> inputs(p.a + m0 * p.a_row + batch * p.a_batch, p.a_row, p.tokens - m0);
-    const TileLoader<T, Mma::kN, Mma::kThreads> weights(p.b + n0 * p.b_row + batch * p.b_batch, p.b_row, n_valid - n0);
     float acc[Mma::kMI][Mma::kNI][4];
     ClearAccumulators<Mma>(acc);
-    MainLoop<Mma, kStages>(
-        acc, stages, (k + kTileK - 1) / kTileK, GemmCursor{0, k},
-        [&](const GemmCursor& at, uint32_t stage) {
-          weights.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns);
-        },
-        [&](const GemmCursor& at, uint32_t stage) { inputs.Load(stage, at.column, at.columns); },
-        [](const GemmCursor&) {});
+    const int steps = (k + kTileK - 1) / kTileK;
+    const auto ignore = [](const GemmCursor&) {};
+    if constexpr (Mma::kAsync) {
+      const auto load_weights = [&](const GemmCursor& at, uint32_t stage, uint32_t barrier) {
+        CopyBox(stage + Mma::kM * kTileRowBytes, p.b_map, at.column, p.b_batch_last ? n0 : batch, p.b_batch_last ? batch : n0,
+                barrier);
+      };
+      const auto load_inputs = [&](const GemmCursor& at, uint32_t stage, uint32_t barrier) {
+        CopyBox(stage, p.a_map, at.column, batch, static_cast<int>(m0), barrier);
+      };
+      AsyncMainLoop<Mma, kStages>(acc, stages, steps, GemmCursor{0, k}, load_weights, load_inputs, ignore);
+      WaitForPreviousKernel();  // only the feeding warp has: the epilogue reads the bias
+    } else {
+      const TileLoader<T, Mma::kM, Mma::kThreads> inputs(p.a + m0 * p.a_row + batch * p.a_batch, p.a_row, p.tokens - m0);
+      const TileLoader<T, Mma::kN, Mma::kThreads> weights(p.b + n0 * p.b_row + batch * p.b_batch, p.b_row, n_valid - n0);
+      const auto load_weights = [&](const GemmCursor& at, uint32_t stage) {
+        weights.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns);
+      };
+      const auto load_inputs = [&](const GemmCursor& at, uint32_t stage) { inputs.Load(stage, at.column, at.columns); };
+      SyncMainLoop<Mma, kStages>(acc, stages, steps, GemmCursor{0, k}, load_weights, load_inputs, ignore);
+    }
     static_assert(Mma::kM * kStagedRow<Mma> * 4 <= kStages * Mma::kStageBytes);
     float* staged = reinterpret_cast<float*>(shared_bytes + (stages - SharedAddress(shared_bytes)));
-    StageOutput<Mma>(acc, staged);
+    if (threadIdx.x < Mma::kThreads) StageOutput<Mma>(acc, staged);
     __syncthreads();
-    StoreOutput<T, Mma>(p, staged, batch, m0, n0, n_valid);
+    if (threadIdx.x >= Mma::kThreads) return;
+    if (p.is_output && p.epilogue.activation != BLOCKRANK_CUDA_NONE) {
+      StoreOutput<T, Mma, true>(p, staged, batch, m0, n0, n_valid);
+    } else {
+      StoreOutput<T, Mma, false>(p, staged, batch, m0, n0, n_valid);
+    }
   }
 }
 

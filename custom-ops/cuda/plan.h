@@ -46,11 +46,13 @@ cudaError_t EnqueueGeneral(const Call& call);
 cudaError_t PrepareDecode(const Plan& plan);
 cudaError_t EnqueueDecode(const Call& call);
 cudaError_t PrepareTensor(const Plan& plan);
-cudaError_t EnqueueTensor(const Call& call, const Choice& choice);
+cudaError_t EnqueueTensorStage1(const Call& call, const Choice& choice, void* t);
+cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice, const void* z);
 cudaError_t PrepareBlast(const Plan& plan);
 cudaError_t EnqueueBlastStage1(const Call& call, const Choice& choice);
-cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice);
 cudaError_t EnqueueGeneralCoupling(const Call& call, const void* t, void* z);
+cudaError_t PrepareTensorCoupling(const Plan& plan);  // b_in at most 16
+cudaError_t EnqueueTensorCoupling(const Call& call, const void* t, void* z);
 
 // The tokens of a chunk within X and Y.
 template <class T>
@@ -86,11 +88,14 @@ cudaError_t LaunchKernel(const Call& call, void (*kernel)(Params...), dim3 grid,
   return cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...);
 }
 
-// Loads the kernel and lets it have that much dynamic shared memory.
+// Loads the kernel and lets it have that much dynamic shared memory. All kernels ask for the same split between L1 and shared
+// memory: a multiprocessor that has to change it runs empty first, which would undo the overlap of neighbouring launches.
 template <class Kernel>
 cudaError_t PrepareKernel(Kernel* kernel, size_t shared_bytes) {
-  return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                              static_cast<int>(shared_bytes));
+  const void* function = reinterpret_cast<const void*>(kernel);
+  const cudaError_t error = cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
+  if (error != cudaSuccess) return error;
+  return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
 }
 
 // Bias and activation of a plan.

@@ -124,7 +124,7 @@ __device__ __forceinline__ void ClusterWait() {
   __syncthreads();
 #endif
 }
-// The address that `shared` of this block has in cluster member `rank`, and a 4-byte store to such an address.
+// The address that `shared` of this block has in cluster member `rank`, and a 16-byte store to such an address.
 __device__ __forceinline__ uint32_t ClusterAddress(uint32_t shared, int rank) {
 #if defined(BLOCKRANK_HAS_CLUSTERS)
   uint32_t remote;
@@ -134,12 +134,30 @@ __device__ __forceinline__ uint32_t ClusterAddress(uint32_t shared, int rank) {
   return shared;
 #endif
 }
-__device__ __forceinline__ void StoreCluster4(uint32_t address, uint32_t value) {
+__device__ __forceinline__ void StoreCluster16(uint32_t address, const uint32_t (&v)[4]) {
 #if defined(BLOCKRANK_HAS_CLUSTERS)
-  asm volatile("st.shared::cluster.u32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
+  asm volatile("st.shared::cluster.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(address), "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3])
+               : "memory");
 #else
-  asm volatile("st.shared.u32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
+  asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(address), "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3]) : "memory");
 #endif
+}
+
+// Transposes the 4 × 4 words of four neighbouring lanes: word k of lane t becomes word t of lane k.
+__device__ __forceinline__ void TransposeQuad(uint32_t (&v)[4]) {
+  const bool odd = threadIdx.x & 1, upper = threadIdx.x & 2;
+#pragma unroll
+  for (int k = 0; k < 4; k += 2) {
+    const uint32_t got = __shfl_xor_sync(0xFFFFFFFFu, odd ? v[k] : v[k + 1], 1);
+    if (odd) v[k] = got;
+    if (!odd) v[k + 1] = got;
+  }
+#pragma unroll
+  for (int k = 0; k < 2; ++k) {
+    const uint32_t got = __shfl_xor_sync(0xFFFFFFFFu, upper ? v[k] : v[k + 2], 2);
+    if (upper) v[k] = got;
+    if (!upper) v[k + 2] = got;
+  }
 }
 
 __device__ __forceinline__ void StoreShared16(uint32_t shared, uint4 v) {

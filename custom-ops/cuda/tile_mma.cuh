@@ -1,8 +1,9 @@
-// The main loop that every tensor-core GEMM here shares: acc [kM × kN] += A [kM × k] · B [kN × k]ᵀ over k in tiles of 64,
-// copied by cp.async into a ring of shared-memory stages. Rows of a tile are 128 bytes; the 16-byte chunk c of row i lies
+// The main loops that every tensor-core GEMM here shares: acc [kM × kN] += A [kM × k] · B [kN × k]ᵀ over k in tiles of 64, copied
+// into a ring of shared-memory stages: by cp.async for mma.sync, by the copy engine for wgmma. Rows of a tile are 128 bytes; the 16-byte chunk c of row i lies
 // at c ^ (i % 8), which is the tensor cores' own 128-byte swizzle, so mma.sync and wgmma read the same tiles.
 #pragma once
 
+#include "tma.cuh"
 #include "wgmma.cuh"
 
 namespace blockrank::cuda {
@@ -50,7 +51,7 @@ class TileLoader {
 template <int M, int N>
 struct TileShape {
   static constexpr int kM = M, kN = N;
-  static constexpr int kWarps = M / 16;
+  static constexpr int kWarps = M / 16;  // that multiply
   static constexpr int kThreads = kWarps * 32;
   static constexpr int kStageBytes = (M + N) * kTileRowBytes;
 };
@@ -59,6 +60,7 @@ struct TileShape {
 template <class T, int M, int N>
 struct MmaSync : TileShape<M, N> {
   static constexpr bool kAsync = false;
+  static constexpr int kBlockThreads = TileShape<M, N>::kThreads;
   static constexpr int kWarpsN = N / 32, kWarpsM = TileShape<M, N>::kWarps / kWarpsN;
   static constexpr int kMI = M / kWarpsM / 16, kNI = 4;
   static_assert(kWarpsM * kMI * 16 == M);
@@ -86,14 +88,13 @@ struct MmaSync : TileShape<M, N> {
           Mma16x8x16<T>(acc[mi][ni], af[mi], bf[ni / 2][ni % 2 * 2], bf[ni / 2][ni % 2 * 2 + 1]);
     }
   }
-  static __device__ __forceinline__ void BeforeBarrier() {}
-  static __device__ __forceinline__ void Wait() {}
 };
 
 // wgmma m64nNk16: each warpgroup owns 64 rows and all columns.
 template <class T, int M, int N>
 struct MmaWarpgroup : TileShape<M, N> {
   static constexpr bool kAsync = true;
+  static constexpr int kBlockThreads = TileShape<M, N>::kThreads + 32;  // and the warp that feeds them
   static constexpr int kMI = 1, kNI = N / 8;
   static_assert(M % 64 == 0);
 
@@ -107,8 +108,6 @@ struct MmaWarpgroup : TileShape<M, N> {
     for (int k = 0; k < kTileK / 16; ++k) Wgmma<T, N>::Issue(acc[0], a_desc + 2 * k, b_desc + 2 * k);
     WgmmaCommit();
   }
-  static __device__ __forceinline__ void BeforeBarrier() { FenceAsyncProxy(); }
-  static __device__ __forceinline__ void Wait() { WgmmaWait(); }
 };
 
 template <class Mma>
@@ -121,13 +120,14 @@ __device__ __forceinline__ void ClearAccumulators(float (&acc)[Mma::kMI][Mma::kN
       for (int e = 0; e < 4; ++e) acc[mi][ni][e] = 0.0f;
 }
 
-// Runs `steps` tiles of k. A cursor knows the columns of one step and how to Advance() to the next; load_weights(cursor, stage)
-// and load_inputs(cursor, stage) copy the operands of its step into the stage at that shared address. Weights are constants,
-// so the first ones are on their way before the previous kernel has ended. after(cursor) follows each step's products. All
-// threads have left the stages when this returns.
-template <class Mma, int kStages, class Cursor, class LoadWeights, class LoadInputs, class After>
-__device__ __forceinline__ void MainLoop(float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t stages, int steps, Cursor cursor,
-                                         LoadWeights load_weights, LoadInputs load_inputs, After after) {
+// Both loops run `steps` tiles of k. A cursor knows the columns of one step, how to Advance() to the next, and whether a block
+// of columns ends with it; end_block(cursor) follows the products of such a step. load_weights(cursor, stage, …) and
+// load_inputs(cursor, stage, …) copy the operands of a step into the stage at that shared address. Weights are constants,
+// so the first ones are on their way before the previous kernel has ended. No thread is in the stages any more on return.
+
+template <class Mma, int kStages, class Cursor, class LoadWeights, class LoadInputs, class EndBlock>
+__device__ __forceinline__ void SyncMainLoop(float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t stages, int steps, Cursor cursor,
+                                             LoadWeights load_weights, LoadInputs load_inputs, EndBlock end_block) {
   constexpr uint32_t kAllStages = kStages * Mma::kStageBytes;
   Cursor ahead = cursor;
   for (int s = 0; s < kStages - 1 && s < steps; ++s, ahead.Advance()) load_weights(ahead, stages + s * Mma::kStageBytes);
@@ -141,29 +141,86 @@ __device__ __forceinline__ void MainLoop(float (&acc)[Mma::kMI][Mma::kNI][4], ui
     CopyAsyncCommit();
   }
   uint32_t filling = (kStages - 1) * Mma::kStageBytes, reading = 0;
-  const auto prefetch = [&](bool more) {
-    if (more) {
+  for (int step = 0; step < steps; ++step) {
+    CopyAsyncWait<kStages - 2>();
+    __syncthreads();
+    if (step + kStages - 1 < steps) {
       load_weights(ahead, stages + filling);
       load_inputs(ahead, stages + filling);
       ahead.Advance();
     }
     CopyAsyncCommit();
     filling = filling + Mma::kStageBytes == kAllStages ? 0 : filling + Mma::kStageBytes;
-  };
-  for (int step = 0; step < steps; ++step) {
-    const bool more = step + kStages - 1 < steps;
-    CopyAsyncWait<kStages - 2>();
-    Mma::BeforeBarrier();
-    __syncthreads();
-    if constexpr (!Mma::kAsync) prefetch(more);
     Mma::Step(acc, stages + reading, stages + reading + Mma::kM * kTileRowBytes);
-    if constexpr (Mma::kAsync) prefetch(more);
-    Mma::Wait();
-    after(cursor);
+    if (cursor.BlockEnds()) end_block(cursor);
     cursor.Advance();
     reading = reading + Mma::kStageBytes == kAllStages ? 0 : reading + Mma::kStageBytes;
   }
   CopyAsyncWait<0>();
+  __syncthreads();
+}
+
+// One warp feeds the stages and the warpgroups empty them, each at its own pace: while one ends a block, the others multiply.
+template <class Mma, int kStages, class Cursor, class LoadWeights, class LoadInputs, class EndBlock>
+__device__ __forceinline__ void AsyncMainLoop(float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t stages, int steps, Cursor cursor,
+                                              LoadWeights load_weights, LoadInputs load_inputs, EndBlock end_block) {
+  __shared__ __align__(8) uint64_t barriers[2 * kStages];
+  const auto full = [&](int s) { return SharedAddress(barriers + s); };
+  const auto empty = [&](int s) { return SharedAddress(barriers + kStages + s); };
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < kStages; ++s) {
+      BarrierInit(full(s), 1);
+      BarrierInit(empty(s), Mma::kWarps);
+    }
+    BarrierInitFence();
+  }
+  __syncthreads();
+
+  if (threadIdx.x >= Mma::kThreads) {
+    if (threadIdx.x == Mma::kThreads) {
+      const int first = min(steps, kStages);
+      Cursor at = cursor;
+      for (int s = 0; s < first; ++s, at.Advance()) {
+        BarrierExpect(full(s), Mma::kStageBytes);
+        load_weights(at, stages + s * Mma::kStageBytes, full(s));
+      }
+      WaitForPreviousKernel();
+      at = cursor;
+      for (int s = 0; s < first; ++s, at.Advance()) load_inputs(at, stages + s * Mma::kStageBytes, full(s));
+      for (int step = first, s = 0, parity = 0; step < steps; ++step, at.Advance()) {
+        BarrierWait(empty(s), parity);
+        BarrierExpect(full(s), Mma::kStageBytes);
+        load_weights(at, stages + s * Mma::kStageBytes, full(s));
+        load_inputs(at, stages + s * Mma::kStageBytes, full(s));
+        if (++s == kStages) {
+          s = 0;
+          parity ^= 1;
+        }
+      }
+    }
+    __syncwarp();
+  } else {
+    const bool speaks = threadIdx.x % 32 == 0;
+    int unreleased = -1;  // the stage of the step before, still being read
+    for (int step = 0, s = 0, parity = 0; step < steps; ++step, cursor.Advance()) {
+      BarrierWait(full(s), parity);
+      Mma::Step(acc, stages + s * Mma::kStageBytes, stages + s * Mma::kStageBytes + Mma::kM * kTileRowBytes);
+      WgmmaWait<1>();
+      if (unreleased >= 0 && speaks) BarrierArrive(empty(unreleased));
+      unreleased = s;
+      if (cursor.BlockEnds()) {
+        WgmmaWait<0>();
+        if (speaks) BarrierArrive(empty(s));
+        unreleased = -1;
+        end_block(cursor);
+      }
+      if (++s == kStages) {
+        s = 0;
+        parity ^= 1;
+      }
+    }
+    WgmmaWait<0>();
+  }
   __syncthreads();
 }
 

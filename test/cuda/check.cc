@@ -1,7 +1,7 @@
 // Checks libblockrank_cuda on a GPU: every kernel, tile, type and structure against float64, and what a caller relies on
 // (guards, graphs, streams, independence of tokens, messages). Prints one line per group; exits with 1 on a failure.
 //
-//   check_cuda [random shapes, default 1000] [quick]     quick: small shapes only, for compute-sanitizer
+//   check_cuda [random shapes, default 1000] [quick]     quick: tiles and token counts only; 0 shapes for compute-sanitizer
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -135,7 +135,7 @@ void CheckTiles() {
   uint64_t seed = 30000;
   for (const auto type : {kF16, kBf16})
     for (const int64_t tokens : {5, 130, 300})
-      for (const auto& dims : std::vector<std::vector<int64_t>>{{1152, 640, 9, 4, 136}, {632, 776, 16, 16, 264}, {96, 40, 2, 3, 8}}) {
+      for (const auto& dims : std::vector<std::vector<int64_t>>{{1152, 640, 9, 4, 136}, {640, 784, 16, 16, 264}, {632, 776, 16, 16, 264}, {96, 40, 2, 3, 8}}) {
         const auto layer = Layer(BLOCKRANK_CUDA_BLAST, dims[0], dims[1], dims[2], dims[3], dims[4], type, type);
         const Case c = RandomCase(layer, tokens, ++seed);
         DeviceCase device(c);
@@ -150,10 +150,10 @@ void CheckTiles() {
           group.Add(verdict);
         };
         for (int row = 0; row < kBlastTileCount; ++row)
-          if (CanUse(kBlastTiles[row], device.plan().device)) run({Program::kBlast, row, 3, "", "", 2});
+          if (CanUse(kBlastTiles[row], ShapeOf(device.plan()), device.plan().device)) run({Program::kBlast, row, 4, "", "", 2});
         // Unfused BLAST runs each GEMM tile as stage 1 and as stage 2; its scratch is t and z, what the general path has too.
         for (int row = 0; row < kGemmTileCount; ++row)
-          if (CanUse(kGemmTiles[row], device.plan().device)) run({Program::kTensor, row, row, "", "", 3});
+          if (CanUse(kGemmTiles[row], ShapeOf(device.plan()), device.plan().device)) run({Program::kTensor, row, row, "", "", 3});
       }
 }
 
@@ -168,13 +168,18 @@ void CheckRealLayers() {
                                {768, 3072, 6, 192, 4, 48, 384},       {3072, 768, 6, 192, 4, 48, 384},
                                {768, 2304, 3, 128, 4, 32, 197},       {3072, 768, 3, 128, 4, 32, 785},
                                {1152, 6912, 9, 256, 0, 0, 16384},     {1152, 3456, 9, 384, 0, 0, 16384}};
-  for (const auto& l : layers)
-    for (const int64_t tokens : {int64_t{1}, int64_t{16}, int64_t{128}, l[6]}) {
-      const auto type = seed % 2 == 0 ? kBf16 : kF16;
-      group.Add(Check(RandomCase(Layer(BLOCKRANK_CUDA_BLAST, l[0], l[1], l[2], l[2], l[3], type, type), tokens, ++seed)));
-      if (l[4] > 0)
-        group.Add(Check(RandomCase(Layer(BLOCKRANK_CUDA_MONARCH, l[0], l[1], l[4], l[4], l[5], type, type), tokens, ++seed)));
-    }
+  for (const auto& l : layers) {
+    const auto type = ++seed % 2 == 0 ? kBf16 : kF16;
+    std::vector<Case> cases = {RandomCase(Layer(BLOCKRANK_CUDA_BLAST, l[0], l[1], l[2], l[2], l[3], type, type), l[6], seed)};
+    if (l[4] > 0) cases.push_back(RandomCase(Layer(BLOCKRANK_CUDA_MONARCH, l[0], l[1], l[4], l[4], l[5], type, type), l[6], seed));
+    for (Case& c : cases)
+      for (const int64_t tokens : {l[6], int64_t{128}, int64_t{16}, int64_t{1}}) {
+        c.tokens = tokens;
+        c.x.values.resize(tokens * l[0]);
+        c.x.bytes.resize(tokens * l[0] * SizeOf(type));
+        group.Add(Check(c));
+      }
+  }
 }
 
 void CheckRandomShapes(int count) {
