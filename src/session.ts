@@ -1,9 +1,11 @@
 /** Creates an onnxruntime-node session that knows blockrank's operators, on the device of the caller's choice. */
+import { realpathSync } from 'node:fs';
 import type { InferenceSession } from 'onnxruntime-node';
 import { BlockrankError } from '../graph-rewriter/errors.js';
+import { loadOnnxRuntime } from '../graph-rewriter/onnxruntime.js';
 import { whyNotCuda } from './doctor/cuda.js';
 import { loadAddon } from './loader/addon.js';
-import { loadOnnxRuntime } from '../graph-rewriter/onnxruntime.js';
+import { locateLibrary } from './loader/locate.js';
 import { register } from './loader/register.js';
 
 export interface CreateSessionOptions extends InferenceSession.SessionOptions {
@@ -47,7 +49,7 @@ export async function createSession(
   const on = (name: string) => create(model, { ...options, executionProviders: [name] });
   if (device === 'cpu') return { session: await on('cpu'), provider: 'cpu' };
 
-  const missing = whyNotCuda(loadAddon());
+  const missing = whyNotCuda(loadAddon(), realpathSync(locateLibrary()));
   if (device === 'cuda') {
     if (missing)
       throw new BlockrankError('SESSION', `CUDA was asked for but cannot be used. ${missing}. ${ADVICE}`);
