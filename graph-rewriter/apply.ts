@@ -29,7 +29,7 @@ import type {
 } from './types.js';
 import { VERSION } from './version.js';
 import { Edit } from './wire/edit.js';
-import { INLINE_LIMIT, refuseSameFile, writeModel } from './write-model.js';
+import { checkTarget, INLINE_LIMIT, writeModel } from './write-model.js';
 
 /** Throws INVALID_PLAN when the plan is for another file, INVALID_MODEL, EXTERNAL_DATA, IO, ABORTED, and what `factorize` throws. */
 export async function applyPlan(
@@ -38,7 +38,7 @@ export async function applyPlan(
   plan: RewritePlan,
   options: ApplyOptions,
 ): Promise<RewriteReport> {
-  refuseSameFile(source, target, options.overwrite ?? false);
+  checkTarget(source, target, options.overwrite ?? false);
   const model = Model.open(source);
   let store: TensorStore | undefined;
   try {

@@ -19,7 +19,7 @@ import { TensorStore } from './tensor-store.js';
 import type { DensifyOptions, DensifyReport } from './types.js';
 import { declaredTypes } from './value-type.js';
 import { Edit } from './wire/edit.js';
-import { INLINE_LIMIT, refuseSameFile, writeModel } from './write-model.js';
+import { checkTarget, INLINE_LIMIT, writeModel } from './write-model.js';
 
 /** Writes a model of standard operators only. Throws INVALID_MODEL, UNSUPPORTED_MODEL, EXTERNAL_DATA, IO, ABORTED. */
 export async function densifyModel(
@@ -27,7 +27,7 @@ export async function densifyModel(
   target: string,
   options: DensifyOptions = {},
 ): Promise<DensifyReport> {
-  refuseSameFile(source, target, options.overwrite ?? false);
+  checkTarget(source, target, options.overwrite ?? false);
   const model = Model.open(source);
   let store: TensorStore | undefined;
   try {
