@@ -7,6 +7,7 @@ import { whyNotCuda } from './doctor/cuda.js';
 import { loadAddon } from './loader/addon.js';
 import { locateLibrary } from './loader/locate.js';
 import { register } from './loader/register.js';
+import { inTurn } from './loader/turn.js';
 
 export interface CreateSessionOptions extends InferenceSession.SessionOptions {
   /**
@@ -29,9 +30,16 @@ export interface CreatedSession {
  * @throws BlockrankError as `register`; SESSION where the session cannot be created, or where `cuda` was asked for and
  * cannot be used; INVALID_ARGUMENT where both `device` and `executionProviders` are given.
  */
-export async function createSession(
+export function createSession(
   model: string | Uint8Array,
-  { device, ...options }: CreateSessionOptions = {},
+  options: CreateSessionOptions = {},
+): Promise<CreatedSession> {
+  return inTurn(() => createRegistered(model, options));
+}
+
+async function createRegistered(
+  model: string | Uint8Array,
+  { device, ...options }: CreateSessionOptions,
 ): Promise<CreatedSession> {
   register();
   const { executionProviders } = options;
