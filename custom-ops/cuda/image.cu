@@ -1,5 +1,5 @@
-// Which of the embedded images the driver loaded. Device code knows its features only while it is compiled, so a kernel that
-// is never run carries them in its launch bounds, which the host can read.
+// Which of the embedded images the driver loaded. Device code knows its features only while it is compiled,
+// so a kernel that is never run carries them in its launch bounds, which the host can read.
 #include "plan.h"
 #include "ptx.cuh"
 
