@@ -6,7 +6,7 @@
 namespace blockrank::cuda {
 namespace {
 
-constexpr int kPlain = 32, kClusters = 64, kWgmma = 128;
+[[maybe_unused]] constexpr int kPlain = 32, kClusters = 64, kWgmma = 128;
 
 #if defined(BLOCKRANK_HAS_WGMMA)
 __global__ void __launch_bounds__(kWgmma) ImageKernel() {}
