@@ -8,6 +8,9 @@ namespace blockrank::cuda {
 namespace {
 
 static_assert(kDecodeRingBytes == kDecodeRingSharedBytes);
+static_assert(DecodeSharedBytes(3, 5, true) == kDecodeRingBytes +
+                                                   (2 * 3 + kDecodeWarps) * kDecodeTokens * kDecodeRows * 4 +
+                                                   3 * 5 * kDecodeRows * 2);
 
 template <class T>
 cudaError_t Stage1(const Call& call, T* z) {

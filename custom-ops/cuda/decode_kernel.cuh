@@ -12,7 +12,7 @@
 
 namespace blockrank::cuda {
 
-constexpr int kDecodeTokens = 16;
+constexpr int kDecodeTokens = 16;  // rows of a product, of which the lower 8 are used
 constexpr int kDecodeWarps = 8;
 constexpr int kDecodeRows = 8;      // weight rows of one product
 constexpr int kDecodeColumns = 32;  // columns of one step

@@ -80,10 +80,10 @@ constexpr int64_t SharedBytes(const BlastTile& tile) {
 }
 
 // Shared memory of the decode kernels: the ring of weights; and in stage 1 t in parts and whole, float32, for
-// 8 tokens and 8 ranks, with S of these ranks.
+// the 16 rows of a product and 8 ranks, with S of these ranks.
 constexpr int64_t kDecodeRingSharedBytes = 65536;
 constexpr int64_t DecodeSharedBytes(int64_t b_in, int64_t b_out, bool coupled) {
-  return kDecodeRingSharedBytes + (2 * b_in + 8) * 8 * 8 * 4 + (coupled ? b_in * b_out * 8 * 2 : 0);
+  return kDecodeRingSharedBytes + (2 * b_in + 8) * 16 * 8 * 4 + (coupled ? b_in * b_out * 8 * 2 : 0);
 }
 
 struct Choice {
