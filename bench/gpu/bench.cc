@@ -1,11 +1,12 @@
-// Times the 19 layers on a GPU: dense bf16 and fp8 and a low-rank pair by cuBLASLt, and this project's kernels, in one process.
+// Times the 19 layers on a GPU: dense bf16 and fp8 and a low-rank pair by cuBLASLt, and this project's
+// kernels, in one process.
 //
 //   bench_cuda table FILE.csv      every layer × tokens 1, 16, 128 and its own; a summary last
 //   bench_cuda sweep FILE.csv      every tile of each stage where the dispatcher has a choice
 //
-// Rules: bf16, time per call by CUDA-graph replay, median of 9; at 128 tokens and fewer every call finds its weights in memory
-// (copies that exceed the L2 several times are rotated). Floor: the larger of bytes / 4.3 TB/s and operations / 790 TFLOP/s, the two
-// ceilings measured on an H200, with no intermediate.
+// Rules: bf16, time per call by CUDA-graph replay, median of 9; at 128 tokens and fewer every call finds its
+// weights in memory (copies that exceed the L2 several times are rotated). Floor: the larger of bytes / 4.3
+// TB/s and operations / 790 TFLOP/s, the two ceilings measured on an H200, with no intermediate.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -32,7 +33,8 @@ double FloorMicroseconds(double bytes, double operations) {
 // One of our layers with rotated copies of its factors.
 class OurLayer {
  public:
-  OurLayer(blockrank_cuda_structure structure, int64_t in, int64_t out, int64_t b, int64_t r, int64_t tokens, bool from_memory)
+  OurLayer(blockrank_cuda_structure structure, int64_t in, int64_t out, int64_t b, int64_t r, int64_t tokens,
+           bool from_memory)
       : tokens_(tokens) {
     const bool monarch = structure == BLOCKRANK_CUDA_MONARCH;
     layer_.abi_version = BLOCKRANK_CUDA_ABI_VERSION;
@@ -44,7 +46,8 @@ class OurLayer {
     layer_.r = r;
     char message[256];
     blockrank_cuda_plan* plan = nullptr;
-    if (blockrank_cuda_plan_create(&layer_, &plan, message, sizeof message) != BLOCKRANK_CUDA_OK) throw std::runtime_error(message);
+    if (blockrank_cuda_plan_create(&layer_, &plan, message, sizeof message) != BLOCKRANK_CUDA_OK)
+      throw std::runtime_error(message);
     plan_.reset(plan);
     v_ = (monarch ? b : 1) * r * in;
     s_ = structure == BLOCKRANK_CUDA_BLAST ? b * b * r : 0;
@@ -58,7 +61,8 @@ class OurLayer {
 
   double Floor() const {
     const double operations = 2.0 * static_cast<double>(tokens_) * static_cast<double>(v_ + s_ + u_);
-    return FloorMicroseconds(2.0 * static_cast<double>(v_ + s_ + u_ + tokens_ * (layer_.in + layer_.out)), operations);
+    return FloorMicroseconds(2.0 * static_cast<double>(v_ + s_ + u_ + tokens_ * (layer_.in + layer_.out)),
+                             operations);
   }
 
   blockrank_cuda_tensors Tensors(int copy, const void* x, void* y) const {
@@ -70,32 +74,41 @@ class OurLayer {
     return MicrosecondsPerCall(copies_, [&](int copy, cudaStream_t stream) {
       const blockrank_cuda_tensors tensors = Tensors(copy, x, y);
       char message[256];
-      if (blockrank_cuda_launch(plan_.get(), &tensors, tokens_, workspace_->data(), workspace_bytes_, stream, message,
-                                sizeof message) != BLOCKRANK_CUDA_OK)
+      if (blockrank_cuda_launch(plan_.get(), &tensors, tokens_, workspace_->data(), workspace_bytes_, stream,
+                                message, sizeof message) != BLOCKRANK_CUDA_OK)
         throw std::runtime_error(message);
     });
   }
 
   double TimeChoice(const kernels::Choice& choice, const void* x, void* y) const {
-    return MicrosecondsPerCall(copies_, [&](int copy, cudaStream_t stream) {
-      const blockrank_cuda_tensors tensors = Tensors(copy, x, y);
-      CheckCuda(kernels::Enqueue(*plan_, choice, tensors, tokens_, workspace_->data(), stream), "Enqueue");
-    }, 5);
+    return MicrosecondsPerCall(
+        copies_,
+        [&](int copy, cudaStream_t stream) {
+          const blockrank_cuda_tensors tensors = Tensors(copy, x, y);
+          CheckCuda(kernels::Enqueue(*plan_, choice, tensors, tokens_, workspace_->data(), stream),
+                    "Enqueue");
+        },
+        5);
   }
 
   // One stage alone: 1 or 2.
   double TimeStage(int stage, const kernels::Choice& choice, const void* x, void* y) const {
     const int64_t chunk = kernels::TokensPerChunk(*plan_, choice, tokens_);
-    return MicrosecondsPerCall(copies_, [&](int copy, cudaStream_t stream) {
-      const blockrank_cuda_tensors tensors = Tensors(copy, x, y);
-      for (int64_t token0 = 0; token0 < tokens_; token0 += chunk) {
-        const kernels::Call call = {plan_.get(), &tensors, token0, std::min(chunk, tokens_ - token0), workspace_->data(), stream};
-        CheckCuda(stage != 1 ? kernels::EnqueueTensorStage2(call, choice, call.workspace)
-                  : choice.program == kernels::Program::kBlast ? kernels::EnqueueBlastStage1(call, choice)
-                                                               : kernels::EnqueueTensorStage1(call, choice, call.workspace),
-                  "stage");
-      }
-    }, 5);
+    return MicrosecondsPerCall(
+        copies_,
+        [&](int copy, cudaStream_t stream) {
+          const blockrank_cuda_tensors tensors = Tensors(copy, x, y);
+          for (int64_t token0 = 0; token0 < tokens_; token0 += chunk) {
+            const kernels::Call call = {
+                plan_.get(), &tensors, token0, std::min(chunk, tokens_ - token0), workspace_->data(), stream};
+            CheckCuda(stage != 1 ? kernels::EnqueueTensorStage2(call, choice, call.workspace)
+                      : choice.program == kernels::Program::kBlast
+                          ? kernels::EnqueueBlastStage1(call, choice)
+                          : kernels::EnqueueTensorStage1(call, choice, call.workspace),
+                      "stage");
+          }
+        },
+        5);
   }
 
   const blockrank_cuda_plan& plan() const { return *plan_; }
@@ -120,12 +133,16 @@ struct Row {
 
 class Bench {
  public:
-  Bench() : blas_workspace_(LibraryGemm::kWorkspaceBytes) { CheckBlas(cublasLtCreate(&blas_), "cublasLtCreate"); }
+  Bench() : blas_workspace_(LibraryGemm::kWorkspaceBytes) {
+    CheckBlas(cublasLtCreate(&blas_), "cublasLtCreate");
+  }
   ~Bench() { cublasLtDestroy(blas_); }
 
   Row Measure(const BenchLayer& l, int64_t tokens) {
     // The library's tuning of large products heats the chip; ours would be timed at its lower clocks.
-    const auto cool_down = [&] { std::this_thread::sleep_for(std::chrono::milliseconds(tokens > 128 ? 150 : 0)); };
+    const auto cool_down = [&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(tokens > 128 ? 150 : 0));
+    };
     const bool from_memory = tokens <= 128;
     const DeviceBuffer x(tokens * l.in * 2), y(tokens * l.out * 2);
     FillRandom(x.data(), tokens * l.in, 1.0f, 2);
@@ -140,7 +157,8 @@ class Bench {
     row.blast_floor = blast.Floor();
     row.monarch = row.monarch_floor = std::nan("");
     if (l.monarch_b > 0) {
-      const OurLayer monarch(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory);
+      const OurLayer monarch(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens,
+                             from_memory);
       cool_down();
       row.monarch = monarch.Time(x.data(), y.data());
       row.monarch_floor = monarch.Floor();
@@ -155,8 +173,8 @@ class Bench {
   }
 
  private:
-  double Dense(const BenchLayer& l, int64_t tokens, bool from_memory, cudaDataType_t type, int64_t size, const DeviceBuffer& x,
-               const DeviceBuffer& y) {
+  double Dense(const BenchLayer& l, int64_t tokens, bool from_memory, cudaDataType_t type, int64_t size,
+               const DeviceBuffer& x, const DeviceBuffer& y) {
     LibraryGemm gemm(blas_, l.in, l.out, tokens, type, blas_workspace_.data());
     if (!gemm.available()) return std::nan("");
     const int64_t bytes = l.in * l.out * size;
@@ -171,10 +189,12 @@ class Bench {
     const auto weight = [&](int i) { return weights.data() + i * bytes; };
     gemm.Tune(copies, x.data(), weight, y.data());
     std::this_thread::sleep_for(std::chrono::milliseconds(from_memory ? 0 : 150));
-    return MicrosecondsPerCall(copies, [&](int i, cudaStream_t s) { gemm.Enqueue(x.data(), weight(i), y.data(), s); });
+    return MicrosecondsPerCall(
+        copies, [&](int i, cudaStream_t s) { gemm.Enqueue(x.data(), weight(i), y.data(), s); });
   }
 
-  double Pair(const BenchLayer& l, int64_t tokens, bool from_memory, const DeviceBuffer& x, const DeviceBuffer& y) {
+  double Pair(const BenchLayer& l, int64_t tokens, bool from_memory, const DeviceBuffer& x,
+              const DeviceBuffer& y) {
     const int64_t r = l.blast_r, v_bytes = l.in * r * 2, bytes = v_bytes + r * l.out * 2;
     const int copies = CopiesFor(bytes, from_memory);
     const DeviceBuffer weights(copies * bytes), t(tokens * r * 2);
@@ -200,15 +220,17 @@ void Table(const char* path) {
   FILE* file = fopen(path, "w");
   if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
   fprintf(file,
-          "network,layer,in_features,out_features,tokens,dense_us,dense_fp8_us,two_gemms_us,blast_us,monarch_us,low_rank_us,"
+          "network,layer,in_features,out_features,tokens,dense_us,dense_fp8_us,two_gemms_us,blast_us,monarch_"
+          "us,low_rank_us,"
           "dense_floor_us,blast_floor_us,monarch_floor_us,low_rank_floor_us\n");
   Bench bench;
   for (const BenchLayer& l : kLayers) {
     for (const int64_t tokens : {int64_t{1}, int64_t{16}, int64_t{128}, l.tokens}) {
       const Row r = bench.Measure(l, tokens);
-      fprintf(file, "%s,%s,%lld,%lld,%lld,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f\n", l.network, l.name,
-              static_cast<long long>(l.in), static_cast<long long>(l.out), static_cast<long long>(tokens), r.dense, r.fp8, r.pair,
-              r.blast, r.monarch, r.low_rank, r.dense_floor, r.blast_floor, r.monarch_floor, r.low_rank_floor);
+      fprintf(file, "%s,%s,%lld,%lld,%lld,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f\n", l.network,
+              l.name, static_cast<long long>(l.in), static_cast<long long>(l.out),
+              static_cast<long long>(tokens), r.dense, r.fp8, r.pair, r.blast, r.monarch, r.low_rank,
+              r.dense_floor, r.blast_floor, r.monarch_floor, r.low_rank_floor);
       fflush(file);
     }
   }
@@ -222,7 +244,8 @@ void Sweep(const char* path) {
   for (const BenchLayer& l : kLayers) {
     for (const int64_t tokens : {int64_t{16}, int64_t{128}, l.tokens}) {
       const auto print = [&](const char* structure, const char* stage, const char* tile, double us) {
-        fprintf(file, "%s,%s,%lld,%s,%s,%s,%.2f\n", l.network, l.name, static_cast<long long>(tokens), structure, stage, tile, us);
+        fprintf(file, "%s,%s,%lld,%s,%s,%s,%.2f\n", l.network, l.name, static_cast<long long>(tokens),
+                structure, stage, tile, us);
         fflush(file);
       };
       const bool from_memory = tokens <= 128;
@@ -239,10 +262,14 @@ void Sweep(const char* path) {
                 blast.TimeStage(2, {kernels::Program::kBlast, 0, row, "", "", 2}, x.data(), y.data()));
       const auto unfused = [&](const char* structure, const OurLayer& layer) {
         for (int row = 0; row < kernels::kGemmTileCount; ++row) {
-          if (!kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(layer.plan()), layer.plan().device)) continue;
+          if (!kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(layer.plan()), layer.plan().device))
+            continue;
           const kernels::Choice choice = {kernels::Program::kTensor, row, row, "", "", 2};
-          print(structure, "1 unfused", kernels::kGemmTiles[row].name, layer.TimeStage(1, choice, x.data(), y.data()));
-          if (structure[0] == 'm') print(structure, "2", kernels::kGemmTiles[row].name, layer.TimeStage(2, choice, x.data(), y.data()));
+          print(structure, "1 unfused", kernels::kGemmTiles[row].name,
+                layer.TimeStage(1, choice, x.data(), y.data()));
+          if (structure[0] == 'm')
+            print(structure, "2", kernels::kGemmTiles[row].name,
+                  layer.TimeStage(2, choice, x.data(), y.data()));
         }
       };
       unfused("blast", blast);
@@ -254,7 +281,8 @@ void Sweep(const char* path) {
         print("blast", "all fused", kernels::kBlastTiles[row].name,
               blast.TimeChoice({kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
       if (l.monarch_b > 0)
-        unfused("monarch", OurLayer(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory));
+        unfused("monarch",
+                OurLayer(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory));
     }
   }
   fclose(file);
@@ -272,8 +300,8 @@ int main(int argc, char** argv) {
     int driver = 0;
     CheckCuda(cudaGetDeviceProperties(&device, 0), "no GPU");
     CheckCuda(cudaDriverGetVersion(&driver), "driver");
-    printf("%s, %d multiprocessors, %d MB L2, CUDA driver %d\n", device.name, device.multiProcessorCount, device.l2CacheSize >> 20,
-           driver);
+    printf("%s, %d multiprocessors, %d MB L2, CUDA driver %d\n", device.name, device.multiProcessorCount,
+           device.l2CacheSize >> 20, driver);
     strcmp(argv[1], "table") == 0 ? Table(argv[2]) : Sweep(argv[2]);
   } catch (const std::exception& error) {
     fprintf(stderr, "%s\n", error.what());

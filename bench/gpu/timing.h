@@ -23,7 +23,9 @@ void FillRandomFp8(void* data, int64_t elements, uint32_t seed);
 
 class DeviceBuffer {
  public:
-  explicit DeviceBuffer(int64_t bytes) { CheckCuda(cudaMalloc(&data_, std::max<int64_t>(bytes, 256)), "cudaMalloc"); }
+  explicit DeviceBuffer(int64_t bytes) {
+    CheckCuda(cudaMalloc(&data_, std::max<int64_t>(bytes, 256)), "cudaMalloc");
+  }
   ~DeviceBuffer() { cudaFree(data_); }
   DeviceBuffer(const DeviceBuffer&) = delete;
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;
@@ -33,14 +35,17 @@ class DeviceBuffer {
   void* data_ = nullptr;
 };
 
-// Copies of weights that together are several times the L2, so that each call finds its own in memory and not in cache.
+// Copies of weights that together are several times the L2, so that each call finds its own in memory and not
+// in cache.
 inline int CopiesFor(int64_t weight_bytes, bool from_memory) {
   constexpr int64_t kMuchMoreThanL2 = 200'000'000;
   return from_memory ? static_cast<int>(std::clamp<int64_t>(kMuchMoreThanL2 / weight_bytes, 4, 400)) : 1;
 }
 
-// Median over `replays` of one graph's time divided by its calls; enqueue(i, stream) enqueues the call on copy i.
-inline double MicrosecondsPerCall(int copies, const std::function<void(int, cudaStream_t)>& enqueue, int replays = 9) {
+// Median over `replays` of one graph's time divided by its calls; enqueue(i, stream) enqueues the call on
+// copy i.
+inline double MicrosecondsPerCall(int copies, const std::function<void(int, cudaStream_t)>& enqueue,
+                                  int replays = 9) {
   cudaStream_t stream;
   CheckCuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
   const int calls = std::max(copies, 20);

@@ -24,17 +24,17 @@ template <class T>
 cudaError_t EnqueueTyped(const Call& call, int row) {
   const blockrank_cuda_layer& l = call.plan->layer;
   BlastParams<T> params = {InputOf<T>(call),
-                                 static_cast<const T*>(call.tensors->v),
-                                 static_cast<const T*>(call.tensors->s),
-                                 static_cast<T*>(call.workspace),
-                                 call.tokens,
-                                 l.in,
-                                 static_cast<int>(l.b_in),
-                                 static_cast<int>(l.b_out),
-                                 static_cast<int>(call.plan->p),
-                                 static_cast<int>(l.r),
-                                 {},
-                                 {}};
+                           static_cast<const T*>(call.tensors->v),
+                           static_cast<const T*>(call.tensors->s),
+                           static_cast<T*>(call.workspace),
+                           call.tokens,
+                           l.in,
+                           static_cast<int>(l.b_in),
+                           static_cast<int>(l.b_out),
+                           static_cast<int>(call.plan->p),
+                           static_cast<int>(l.r),
+                           {},
+                           {}};
   const BlastTile& tile = kBlastTiles[row];
   if (tile.wgmma) {
     const TensorMapShape v = {params.v, params.p, l.b_in, params.p, l.r, l.in, 1, tile.m};
@@ -46,11 +46,12 @@ cudaError_t EnqueueTyped(const Call& call, int row) {
     if (tile.m != Mma::kM || tile.n != Mma::kN || tile.stages != kStages) return cudaErrorInvalidValue;
     const int owned = tile.m / tile.cluster;
     // The coupling's S and staging live in the stages.
-    if (BlastShape<Mma>::SBytes(owned) + Mma::kWarps * BlastShape<Mma>::kStagingBytes > kStages * Mma::kStageBytes)
+    if (BlastShape<Mma>::SBytes(owned) + Mma::kWarps * BlastShape<Mma>::kStagingBytes >
+        kStages * Mma::kStageBytes)
       return cudaErrorInvalidValue;
     const int64_t tiles = ((call.tokens + tile.n - 1) / tile.n) * ((l.r + tile.m - 1) / tile.m);
-    return LaunchKernel(call, BlastKernel<T, Mma, kStages>, dim3(static_cast<unsigned>(tiles * tile.cluster)), Mma::kBlockThreads,
-                        SharedBytes(tile), tile.cluster, params);
+    return LaunchKernel(call, BlastKernel<T, Mma, kStages>, dim3(static_cast<unsigned>(tiles * tile.cluster)),
+                        Mma::kBlockThreads, SharedBytes(tile), tile.cluster, params);
   });
 }
 
@@ -67,12 +68,14 @@ cudaError_t PrepareTyped(const Plan& plan) {
 }  // namespace
 
 cudaError_t PrepareBlast(const Plan& plan) {
-  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan) : PrepareTyped<__nv_bfloat16>(plan);
+  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan)
+                                                      : PrepareTyped<__nv_bfloat16>(plan);
 }
 
 cudaError_t EnqueueBlastStage1(const Call& call, const Choice& choice) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? EnqueueTyped<__half>(call, choice.stage1)
-                                                            : EnqueueTyped<__nv_bfloat16>(call, choice.stage1);
+  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16
+             ? EnqueueTyped<__half>(call, choice.stage1)
+             : EnqueueTyped<__nv_bfloat16>(call, choice.stage1);
 }
 
 }  // namespace blockrank::cuda

@@ -1,10 +1,11 @@
 // BLAST stage 1 with the coupling, t never in global memory: z[n, i, ρ] = Σ_j S[i, j, ρ] · (V_j x_j)[n, ρ].
 //
-// A cluster owns a tile of kM ranks × kN tokens. Its C blocks share out the input blocks j (block c takes j = c, c + C, …) and
-// run them through tensor cores one after the other. Each finished t_j goes, rounded to T, to the cluster member that
-// owns the rank: member c keeps ranks [c·kM/C, (c+1)·kM/C) of all j as t[ρ][j][n] in its shared memory. Once all have
-// arrived, the coupling is for every rank one small matrix product z_ρ [b_out × n] = S_ρ [b_out × b_in] · t_ρ [b_in × n], also on tensor
-// cores (on CUDA cores it would be b_out·b_in·r multiply-adds a token, as long as stage 1 itself for b = 16).
+// A cluster owns a tile of kM ranks × kN tokens. Its C blocks share out the input blocks j (block c takes j =
+// c, c + C, …) and run them through tensor cores one after the other. Each finished t_j goes, rounded to T,
+// to the cluster member that owns the rank: member c keeps ranks [c·kM/C, (c+1)·kM/C) of all j as t[ρ][j][n]
+// in its shared memory. Once all have arrived, the coupling is for every rank one small matrix product z_ρ
+// [b_out × n] = S_ρ [b_out × b_in] · t_ρ [b_in × n], also on tensor cores (on CUDA cores it would be
+// b_out·b_in·r multiply-adds a token, as long as stage 1 itself for b = 16).
 #pragma once
 
 #include "tile_mma.cuh"
@@ -29,12 +30,15 @@ struct BlastParams {
 template <class Mma>
 struct BlastShape {
   static constexpr int kStagedRanks = 32;  // ranks of z staged together: 64-byte runs in global memory
-  static constexpr int kStagingBytes = 8 * kMaxFusedBlocks * kStagedRanks * 2;  // per warp: 8 tokens × 16 blocks
-  static __host__ __device__ constexpr int SBytes(int owned_ranks) { return owned_ranks * kMaxFusedBlocks * kMaxFusedBlocks * 2; }
+  static constexpr int kStagingBytes =
+      8 * kMaxFusedBlocks * kStagedRanks * 2;  // per warp: 8 tokens × 16 blocks
+  static __host__ __device__ constexpr int SBytes(int owned_ranks) {
+    return owned_ranks * kMaxFusedBlocks * kMaxFusedBlocks * 2;
+  }
 };
 
-// Address of element (ρ, j, n) of t: rows of kN tokens whose 16-byte chunks are swizzled so that both the writes (8 ranks of
-// one j) and ldmatrix (8 blocks j of one rank) touch all banks.
+// Address of element (ρ, j, n) of t: rows of kN tokens whose 16-byte chunks are swizzled so that both the
+// writes (8 ranks of one j) and ldmatrix (8 blocks j of one rank) touch all banks.
 template <int kN>
 __device__ __forceinline__ uint32_t TAddress(uint32_t t, int rank, int j, int chunk) {
   constexpr int kChunks = kN / 8;
@@ -42,9 +46,11 @@ __device__ __forceinline__ uint32_t TAddress(uint32_t t, int rank, int j, int ch
   return t + (((rank * kMaxFusedBlocks + j) * kChunks + (chunk ^ mix)) << 4);
 }
 
-// t_j to the members that own its ranks. Lanes trade words first, so that each store carries 8 tokens of one rank.
+// t_j to the members that own its ranks. Lanes trade words first, so that each store carries 8 tokens of one
+// rank.
 template <class T, class Mma>
-__device__ __forceinline__ void SendT(const float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t t, int j, int owned) {
+__device__ __forceinline__ void SendT(const float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t t, int j,
+                                      int owned) {
   const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4;
 #pragma unroll
   for (int mi = 0; mi < Mma::kMI; ++mi)
@@ -56,7 +62,8 @@ __device__ __forceinline__ void SendT(const float (&acc)[Mma::kMI][Mma::kNI][4],
       for (int ni = 0; ni < Mma::kNI; ni += 4) {
         uint32_t words[4];
 #pragma unroll
-        for (int k = 0; k < 4; ++k) words[k] = Pack2<T>(acc[mi][ni + k][half * 2], acc[mi][ni + k][half * 2 + 1]);
+        for (int k = 0; k < 4; ++k)
+          words[k] = Pack2<T>(acc[mi][ni + k][half * 2], acc[mi][ni + k][half * 2 + 1]);
         TransposeQuad(words);
         StoreCluster16(TAddress<Mma::kN>(row, rank % owned, j, Mma::Column() / 8 + ni + q), words);
       }
@@ -72,7 +79,8 @@ __device__ __forceinline__ void TransposeS(const BlastParams<T>& p, uint32_t s, 
     const int j = item % 16, i = item / 16 % 16, group = item / 256;
     const int64_t rank = rank0 + group * 8;
     uint4 v = make_uint4(0, 0, 0, 0);
-    if (i < p.b_out && j < p.b_in && rank < p.r) v = LoadFactor16(p.s + (int64_t{i} * p.b_in + j) * p.r + rank);
+    if (i < p.b_out && j < p.b_in && rank < p.r)
+      v = LoadFactor16(p.s + (int64_t{i} * p.b_in + j) * p.r + rank);
     const uint16_t* values = reinterpret_cast<const uint16_t*>(&v);
     const uint32_t address = s + group * 8 * 512 + i * 32 + ((j / 8 ^ (i / 4 & 1)) << 4) + j % 8 * 2;
 #pragma unroll
@@ -81,10 +89,12 @@ __device__ __forceinline__ void TransposeS(const BlastParams<T>& p, uint32_t s, 
   }
 }
 
-// z of 8 tokens (one chunk) and up to kStagedRanks ranks by one warp, staged so that global memory sees runs of ranks.
+// z of 8 tokens (one chunk) and up to kStagedRanks ranks by one warp, staged so that global memory sees runs
+// of ranks.
 template <class T, class Mma>
-__device__ __forceinline__ void CoupleAndStore(const BlastParams<T>& p, uint32_t t, uint32_t s, uint32_t staging, int rank0,
-                                               int ranks, int64_t z_rank, int chunk, int64_t token0) {
+__device__ __forceinline__ void CoupleAndStore(const BlastParams<T>& p, uint32_t t, uint32_t s,
+                                               uint32_t staging, int rank0, int ranks, int64_t z_rank,
+                                               int chunk, int64_t token0) {
   const int lane = threadIdx.x % 32, g = lane / 4, q = lane % 4;
   const int matrix = lane / 8, i_row = (lane & 7) + (matrix & 1) * 8;
   uint32_t t_lane[4];  // of the lane's matrix row for pair k of ranks: the swizzle repeats every 8 ranks
@@ -96,7 +106,8 @@ __device__ __forceinline__ void CoupleAndStore(const BlastParams<T>& p, uint32_t
     const int rank = rank0 + group * 8;
     uint32_t tf[4][4], packed[4][4];  // packed: [which (i, n) of the lane][pair of ranks]
 #pragma unroll
-    for (int k = 0; k < 4; ++k) LoadMatrix4Transposed(tf[k], t_lane[k] + rank * (kMaxFusedBlocks * Mma::kN * 2));
+    for (int k = 0; k < 4; ++k)
+      LoadMatrix4Transposed(tf[k], t_lane[k] + rank * (kMaxFusedBlocks * Mma::kN * 2));
 #pragma unroll
     for (int k = 0; k < 4; k += 2) {
       uint32_t sf[4][4];
@@ -104,7 +115,8 @@ __device__ __forceinline__ void CoupleAndStore(const BlastParams<T>& p, uint32_t
 #pragma unroll
       for (int e = 0; e < 4; ++e) LoadMatrix4(sf[e], s_lane + (rank + 2 * k + e) * 512);
 #pragma unroll
-      for (int e = 0; e < 4; ++e) Mma16x8x16<T>(z[e], sf[e], tf[k + e / 2][e % 2 * 2], tf[k + e / 2][e % 2 * 2 + 1]);
+      for (int e = 0; e < 4; ++e)
+        Mma16x8x16<T>(z[e], sf[e], tf[k + e / 2][e % 2 * 2], tf[k + e / 2][e % 2 * 2 + 1]);
 #pragma unroll
       for (int w = 0; w < 4; ++w) {
         packed[w][k] = Pack2<T>(z[0][w], z[1][w]);
@@ -157,8 +169,8 @@ struct BlastCursor {
   __device__ __forceinline__ bool BlockEnds() const { return columns <= kTileK; }
 };
 
-// Grid: x = cluster member fastest, then token tile, then rank tile. Dynamic shared memory: kStages stages, t of the owned ranks,
-// and 1024 to align them.
+// Grid: x = cluster member fastest, then token tile, then rank tile. Dynamic shared memory: kStages stages, t
+// of the owned ranks, and 1024 to align them.
 template <class T, class Mma, int kStages>
 __global__ void __launch_bounds__(Mma::kBlockThreads) BlastKernel(const __grid_constant__ BlastParams<T> p) {
 #if !defined(BLOCKRANK_HAS_WGMMA)
@@ -177,9 +189,11 @@ __global__ void __launch_bounds__(Mma::kBlockThreads) BlastKernel(const __grid_c
     ReleaseNextKernel();
 
     // Rows j ≥ b_in of t meet zeros of S, but must not hold NaN.
-    for (int i = threadIdx.x; i < owned * (kMaxFusedBlocks - p.b_in) * (Mma::kN / 8); i += Mma::kBlockThreads) {
+    for (int i = threadIdx.x; i < owned * (kMaxFusedBlocks - p.b_in) * (Mma::kN / 8);
+         i += Mma::kBlockThreads) {
       const int row = i / (Mma::kN / 8), pads = kMaxFusedBlocks - p.b_in;
-      StoreShared16(TAddress<Mma::kN>(t, row / pads, p.b_in + row % pads, i % (Mma::kN / 8)), make_uint4(0, 0, 0, 0));
+      StoreShared16(TAddress<Mma::kN>(t, row / pads, p.b_in + row % pads, i % (Mma::kN / 8)),
+                    make_uint4(0, 0, 0, 0));
     }
     ClusterArrive();
     ClusterWait();  // every member has started: its shared memory may be written
@@ -200,13 +214,16 @@ __global__ void __launch_bounds__(Mma::kBlockThreads) BlastKernel(const __grid_c
         CopyBox(stage, p.v_map, p.p - at.columns, at.block, static_cast<int>(rank0), barrier);
       };
       const auto load_inputs = [&](const BlastCursor& at, uint32_t stage, uint32_t barrier) {
-        CopyBox(stage + Mma::kM * kTileRowBytes, p.x_map, p.p - at.columns, at.block, static_cast<int>(token0), barrier);
+        CopyBox(stage + Mma::kM * kTileRowBytes, p.x_map, p.p - at.columns, at.block,
+                static_cast<int>(token0), barrier);
       };
       AsyncMainLoop<Mma, kStages>(acc, stages, steps, cursor, load_weights, load_inputs, end_block);
     } else {
       const TileLoader<T, Mma::kM, Mma::kThreads> weights(p.v + rank0 * p.in, p.in, p.r - rank0);
       const TileLoader<T, Mma::kN, Mma::kThreads> inputs(p.x + token0 * p.in, p.in, p.tokens - token0);
-      const auto load_weights = [&](const BlastCursor& at, uint32_t stage) { weights.Load(stage, at.column, at.columns); };
+      const auto load_weights = [&](const BlastCursor& at, uint32_t stage) {
+        weights.Load(stage, at.column, at.columns);
+      };
       const auto load_inputs = [&](const BlastCursor& at, uint32_t stage) {
         inputs.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns);
       };
@@ -214,7 +231,8 @@ __global__ void __launch_bounds__(Mma::kBlockThreads) BlastKernel(const __grid_c
     }
 
     ClusterArrive();
-    const uint32_t s = stages, staging = stages + Shape::SBytes(owned) + threadIdx.x / 32 * Shape::kStagingBytes;
+    const uint32_t s = stages,
+                   staging = stages + Shape::SBytes(owned) + threadIdx.x / 32 * Shape::kStagingBytes;
     const int64_t owned0 = rank0 + member * owned;
     TransposeS<T, Mma>(p, s, owned0, owned);
     ClusterWait();  // every t_j has arrived

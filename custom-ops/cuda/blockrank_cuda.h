@@ -1,10 +1,12 @@
 // Y = activation(X · Ŵᵀ + B) on CUDA for block low-rank Ŵ: the plain C interface of libblockrank_cuda.so.
 //
-// docs/operators.md defines the maths and the layouts; nothing of ONNX Runtime appears here. The order of use is
-// plan_create (once per layer) → workspace_size → launch (any number of times, from any thread) → plan_destroy.
+// docs/operators.md defines the maths and the layouts; nothing of ONNX Runtime appears here. The order of use
+// is plan_create (once per layer) → workspace_size → launch (any number of times, from any thread) →
+// plan_destroy.
 //
-// Every function returns a status. Where it takes `message`, a failure also writes one sentence there (what was expected,
-// what was found), cut to `message_size` bytes and always terminated; pass NULL and 0 to ignore it.
+// Every function returns a status. Where it takes `message`, a failure also writes one sentence there (what
+// was expected, what was found), cut to `message_size` bytes and always terminated; pass NULL and 0 to ignore
+// it.
 #ifndef BLOCKRANK_CUDA_H_
 #define BLOCKRANK_CUDA_H_
 
@@ -47,7 +49,7 @@ typedef enum blockrank_cuda_type {
 typedef enum blockrank_cuda_activation {
   BLOCKRANK_CUDA_NONE = 0,
   BLOCKRANK_CUDA_RELU = 1,
-  BLOCKRANK_CUDA_GELU = 2,       // exact, erf
+  BLOCKRANK_CUDA_GELU = 2,  // exact, erf
   BLOCKRANK_CUDA_GELU_TANH = 3,
   BLOCKRANK_CUDA_SILU = 4
 } blockrank_cuda_activation;
@@ -74,16 +76,18 @@ typedef struct blockrank_cuda_layer {
   blockrank_cuda_activation activation;
   blockrank_cuda_order output_order;
   blockrank_cuda_bias bias;
-  int64_t in, out;      // features of X's and of Y's last axis
-  int64_t b_in, b_out;  // blocks of columns and of rows, 1 … 65535; every block must hold a feature
-  int64_t r;            // rank
-  int32_t factors_may_change;  // 1: work of the stream may write V, S or U between two launches; 0: they are constants
+  int64_t in, out;             // features of X's and of Y's last axis
+  int64_t b_in, b_out;         // blocks of columns and of rows, 1 … 65535; every block must hold a feature
+  int64_t r;                   // rank
+  int32_t factors_may_change;  // 1: work of the stream may write V, S or U between two launches; 0: they are
+                               // constants
 } blockrank_cuda_layer;
 
 typedef struct blockrank_cuda_plan blockrank_cuda_plan;
 
-// Device pointers of one call. X [tokens, in] and Y [tokens, out] are contiguous and must not overlap. S is NULL unless the
-// structure is BLAST, B is NULL without a bias. X, V, S and U should be 16-byte aligned: others take a slower kernel.
+// Device pointers of one call. X [tokens, in] and Y [tokens, out] are contiguous and must not overlap. S is
+// NULL unless the structure is BLAST, B is NULL without a bias. X, V, S and U should be 16-byte aligned:
+// others take a slower kernel.
 typedef struct blockrank_cuda_tensors {
   const void* x;
   const void* v;
@@ -95,10 +99,11 @@ typedef struct blockrank_cuda_tensors {
 
 // What a launch with so many tokens would run.
 typedef struct blockrank_cuda_choice {
-  const char* kernel;      // name of the dispatcher's row
-  const char* reason;      // why that row
-  int32_t launches;        // kernels per call
-  int32_t dense_is_faster; // 1: a dense GEMM of the library was measured faster for this shape; keep the layer dense
+  const char* kernel;       // name of the dispatcher's row
+  const char* reason;       // why that row
+  int32_t launches;         // kernels per call
+  int32_t dense_is_faster;  // 1: a dense GEMM of the library was measured faster for this shape; keep the
+                            // layer dense
 } blockrank_cuda_choice;
 
 // The ABI version that the library was built with.
@@ -108,32 +113,37 @@ BLOCKRANK_CUDA_API int32_t blockrank_cuda_abi_version(void);
 BLOCKRANK_CUDA_API blockrank_cuda_status blockrank_cuda_check_device(int32_t device, char* message,
                                                                      size_t message_size);
 
-// Checks the layer, reads the device's limits and loads the kernels, so that a launch does neither. Thread-safe.
+// Checks the layer, reads the device's limits and loads the kernels, so that a launch does neither.
+// Thread-safe.
 BLOCKRANK_CUDA_API blockrank_cuda_status blockrank_cuda_plan_create(const blockrank_cuda_layer* layer,
                                                                     blockrank_cuda_plan** plan, char* message,
                                                                     size_t message_size);
 
 BLOCKRANK_CUDA_API void blockrank_cuda_plan_destroy(blockrank_cuda_plan* plan);
 
-// Bytes of device scratch that a launch with `tokens` tokens needs; bounded for any number of tokens (twice the
-// L2, more for layers whose intermediates of 256 tokens are larger). 0 is possible.
-BLOCKRANK_CUDA_API blockrank_cuda_status blockrank_cuda_workspace_size(const blockrank_cuda_plan* plan, int64_t tokens,
-                                                                       size_t* bytes);
+// Bytes of device scratch that a launch with `tokens` tokens needs; bounded for any number of tokens (twice
+// the L2, more for layers whose intermediates of 256 tokens are larger). 0 is possible.
+BLOCKRANK_CUDA_API blockrank_cuda_status blockrank_cuda_workspace_size(const blockrank_cuda_plan* plan,
+                                                                       int64_t tokens, size_t* bytes);
 
-// Enqueues the layer on `stream` (a cudaStream_t; NULL is refused, so that nothing lands on the default stream). Allocates
-// nothing, never synchronizes, may be captured into a CUDA graph. `workspace` is 256-byte aligned device memory of
-// `workspace_bytes`, free again when the stream has passed this call; two calls that may overlap need two workspaces.
+// Enqueues the layer on `stream` (a cudaStream_t; NULL is refused, so that nothing lands on the default
+// stream). Allocates nothing, never synchronizes, may be captured into a CUDA graph. `workspace` is 256-byte
+// aligned device memory of `workspace_bytes`, free again when the stream has passed this call; two calls that
+// may overlap need two workspaces.
 //
-// Unless the layer says `factors_may_change`, V, S and U are taken as constants: on sm_90 and later they may be read before
-// earlier work of the stream has finished (X, B and Y are not), so they must not be written by a kernel just before on the
-// same stream. With it, a launch begins after all earlier work, which costs the overlap.
+// Unless the layer says `factors_may_change`, V, S and U are taken as constants: on sm_90 and later they may
+// be read before earlier work of the stream has finished (X, B and Y are not), so they must not be written by
+// a kernel just before on the same stream. With it, a launch begins after all earlier work, which costs the
+// overlap.
 BLOCKRANK_CUDA_API blockrank_cuda_status blockrank_cuda_launch(const blockrank_cuda_plan* plan,
-                                                               const blockrank_cuda_tensors* tensors, int64_t tokens,
-                                                               void* workspace, size_t workspace_bytes, void* stream,
+                                                               const blockrank_cuda_tensors* tensors,
+                                                               int64_t tokens, void* workspace,
+                                                               size_t workspace_bytes, void* stream,
                                                                char* message, size_t message_size);
 
 // The dispatcher's answer for so many tokens (with aligned pointers).
-BLOCKRANK_CUDA_API blockrank_cuda_status blockrank_cuda_explain(const blockrank_cuda_plan* plan, int64_t tokens,
+BLOCKRANK_CUDA_API blockrank_cuda_status blockrank_cuda_explain(const blockrank_cuda_plan* plan,
+                                                                int64_t tokens,
                                                                 blockrank_cuda_choice* choice);
 
 #ifdef __cplusplus

@@ -1,8 +1,8 @@
 // Launches of coupling_kernel.cuh.
+#include <algorithm>
+
 #include "coupling_kernel.cuh"
 #include "plan.h"
-
-#include <algorithm>
 
 namespace blockrank::cuda {
 namespace {
@@ -32,8 +32,9 @@ cudaError_t EnqueueTyped(const Call& call, const T* t, T* z) {
 }  // namespace
 
 cudaError_t PrepareTensorCoupling(const Plan& plan) {
-  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareKernel(TensorCouplingKernel<__half>, kCouplingSharedBytes)
-                                                      : PrepareKernel(TensorCouplingKernel<__nv_bfloat16>, kCouplingSharedBytes);
+  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16
+             ? PrepareKernel(TensorCouplingKernel<__half>, kCouplingSharedBytes)
+             : PrepareKernel(TensorCouplingKernel<__nv_bfloat16>, kCouplingSharedBytes);
 }
 
 cudaError_t EnqueueTensorCoupling(const Call& call, const void* t, void* z) {

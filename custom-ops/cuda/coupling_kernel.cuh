@@ -1,10 +1,10 @@
-// The coupling of BLAST on its own, in 16-bit types: z[n, i, ρ] = Σ_j S[i, j, ρ] · t[n, j, ρ], for every rank one small matrix
-// product z_ρ [b_out × n] = S_ρ [b_out × b_in] · t_ρ [b_in × n] on tensor cores.
+// The coupling of BLAST on its own, in 16-bit types: z[n, i, ρ] = Σ_j S[i, j, ρ] · t[n, j, ρ], for every rank
+// one small matrix product z_ρ [b_out × n] = S_ρ [b_out × b_in] · t_ρ [b_in × n] on tensor cores.
 //
-// A block owns 64 ranks, a warp 8 of them: 16 bytes of t hold these for one (n, j), so four of them give a lane all it needs
-// of 8 tokens, and the fragments of each rank are picked from them with byte permutes. t and z pass through shared memory
-// in rows of 128 bytes: read straight from global memory, a warp would touch 32 lines for 512 bytes (measured: three times as
-// long). S is permuted once and stays in registers.
+// A block owns 64 ranks, a warp 8 of them: 16 bytes of t hold these for one (n, j), so four of them give a
+// lane all it needs of 8 tokens, and the fragments of each rank are picked from them with byte permutes. t
+// and z pass through shared memory in rows of 128 bytes: read straight from global memory, a warp would touch
+// 32 lines for 512 bytes (measured: three times as long). S is permuted once and stays in registers.
 #pragma once
 
 #include "ptx.cuh"
@@ -46,11 +46,12 @@ __device__ __forceinline__ void ForEachRank(Function f) {
 }
 
 constexpr int kCouplingStages = 3;
-constexpr int kCouplingTileBytes = 8 * kCouplingBlocks * kCouplingRanks * 2;  // 8 tokens × 16 blocks × 64 ranks
+constexpr int kCouplingTileBytes =
+    8 * kCouplingBlocks * kCouplingRanks * 2;  // 8 tokens × 16 blocks × 64 ranks
 constexpr int kCouplingSharedBytes = (kCouplingStages + 2) * kCouplingTileBytes;
 
-// Address of chunk c (8 ranks) of row (outer, inner) in a tile. The mix makes the rows that a warp's fragments come from, and
-// those that its results go to, lie in different banks.
+// Address of chunk c (8 ranks) of row (outer, inner) in a tile. The mix makes the rows that a warp's
+// fragments come from, and those that its results go to, lie in different banks.
 __device__ __forceinline__ uint32_t CouplingRead(uint32_t tile, int outer, int j, int chunk) {
   return tile + (outer * kCouplingBlocks + j) * 128 + ((chunk ^ ((j >> 1 & 3) | (outer & 1) << 2)) << 4);
 }
@@ -60,7 +61,8 @@ __device__ __forceinline__ uint32_t CouplingWrite(uint32_t tile, int n, int i, i
 
 // Grid: x = tiles of 64 ranks, y = runs of groups_per_block · 8 tokens, z = tiles of 16 rows i.
 template <class T>
-__global__ void __launch_bounds__(kCouplingThreads, 2) TensorCouplingKernel(const __grid_constant__ CouplingParams<T> p) {
+__global__ void __launch_bounds__(kCouplingThreads, 2)
+    TensorCouplingKernel(const __grid_constant__ CouplingParams<T> p) {
   extern __shared__ __align__(128) uint8_t shared_bytes[];
   const uint32_t tiles = SharedAddress(shared_bytes), staged = tiles + kCouplingStages * kCouplingTileBytes;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, q = lane % 4;
@@ -75,7 +77,8 @@ __global__ void __launch_bounds__(kCouplingThreads, 2) TensorCouplingKernel(cons
   for (int turn = 0; turn < 8; ++turn) {
     const int row = threadIdx.x / 8 + turn * 32, i = row / 16, j = row % 16;
     const bool valid = rank_valid && i0 + i < p.b_out && j < p.b_in;
-    CopyAsync16(CouplingRead(tiles, i, j, chunk), valid ? p.s + (static_cast<int64_t>(i0 + i) * p.b_in + j) * p.r + rank : p.s, valid);
+    CopyAsync16(CouplingRead(tiles, i, j, chunk),
+                valid ? p.s + (static_cast<int64_t>(i0 + i) * p.b_in + j) * p.r + rank : p.s, valid);
   }
   CopyAsyncCommit();
   CopyAsyncWait<0>();
@@ -98,7 +101,8 @@ __global__ void __launch_bounds__(kCouplingThreads, 2) TensorCouplingKernel(cons
   WaitForPreviousKernel();
 
   const int64_t first = static_cast<int64_t>(blockIdx.y) * p.groups_per_block * 8;
-  const int groups = static_cast<int>(min((p.tokens - first + 7) / 8, static_cast<int64_t>(p.groups_per_block)));
+  const int groups =
+      static_cast<int>(min((p.tokens - first + 7) / 8, static_cast<int64_t>(p.groups_per_block)));
   const auto send = [&](int group) {
     if (group < groups) {
 #pragma unroll

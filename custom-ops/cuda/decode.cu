@@ -1,13 +1,16 @@
 // Launches of decode_kernel.cuh.
+#include <algorithm>
+
 #include "decode_kernel.cuh"
 #include "plan.h"
-
-#include <algorithm>
 
 namespace blockrank::cuda {
 namespace {
 
 static_assert(kDecodeRingBytes == kDecodeRingSharedBytes);
+static_assert(DecodeSharedBytes(3, 5, true) == kDecodeRingBytes +
+                                                   (2 * 3 + kDecodeWarps) * kDecodeTokens * kDecodeRows * 4 +
+                                                   3 * 5 * kDecodeRows * 2);
 
 template <class T>
 cudaError_t Stage1(const Call& call, T* z) {
@@ -24,8 +27,7 @@ cudaError_t Stage1(const Call& call, T* z) {
   d.r = static_cast<int>(l.r);
   d.rows = static_cast<int>(l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_out * l.r : l.r);
   d.in = l.in;
-  return LaunchKernel(call, DecodeStage1Kernel<T>,
-                      dim3(d.rows / kDecodeRows), kDecodeWarps * 32,
+  return LaunchKernel(call, DecodeStage1Kernel<T>, dim3(d.rows / kDecodeRows), kDecodeWarps * 32,
                       DecodeSharedBytes(l.b_in, l.b_out, d.s != nullptr), 1, d);
 }
 
@@ -75,7 +77,8 @@ cudaError_t PrepareTyped(const Plan& plan) {
 }  // namespace
 
 cudaError_t PrepareDecode(const Plan& plan) {
-  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan) : PrepareTyped<__nv_bfloat16>(plan);
+  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan)
+                                                      : PrepareTyped<__nv_bfloat16>(plan);
 }
 
 cudaError_t EnqueueDecode(const Call& call) {

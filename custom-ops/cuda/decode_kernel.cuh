@@ -1,8 +1,10 @@
-// Decode, 1 … 8 tokens: two launches that stream V and U from memory once, straight into tensor-core fragments.
+// Decode, 1 … 8 tokens: two launches that stream V and U from memory once, straight into tensor-core
+// fragments.
 //
-// The products run as m16n8k16 with the tokens as rows (the upper 8 of 16 stay empty) and 8 weight rows as columns. Since a sum may take k in any order,
-// a lane uses 8 neighbouring elements of its row (one 16-byte load) as the fragments of two products over 32 columns; x is
-// read with the same permutation. Weights pass through neither shared memory nor conversion.
+// The products run as m16n8k16 with the tokens as rows (the upper 8 of 16 stay empty) and 8 weight rows as
+// columns. Since a sum may take k in any order, a lane uses 8 neighbouring elements of its row (one 16-byte
+// load) as the fragments of two products over 32 columns; x is read with the same permutation. Weights pass
+// through neither shared memory nor conversion.
 #pragma once
 
 #include "ptx.cuh"
@@ -10,10 +12,10 @@
 
 namespace blockrank::cuda {
 
-constexpr int kDecodeTokens = 8;
+constexpr int kDecodeTokens = 16;  // rows of a product, of which the lower 8 are used
 constexpr int kDecodeWarps = 8;
-constexpr int kDecodeRows = 8;     // weight rows of one product
-constexpr int kDecodeColumns = 32; // columns of one step
+constexpr int kDecodeRows = 8;      // weight rows of one product
+constexpr int kDecodeColumns = 32;  // columns of one step
 
 // acc [token g][weight row 2t, 2t + 1] += x · w over 32 columns.
 template <class T>
@@ -23,8 +25,9 @@ __device__ __forceinline__ void DecodeStep(float (&acc)[4], const uint4& x, cons
   Mma16x8x16<T>(acc, a1, w.z, w.w);
 }
 
-// Weights in flight: each lane copies the 16 bytes that it will use itself into a ring in shared memory, kDecodeRing batches
-// of kDecodeBatch steps ahead, so that the depth costs no registers and the order no barrier. 64 KB per block.
+// Weights in flight: each lane copies the 16 bytes that it will use itself into a ring in shared memory,
+// kDecodeRing batches of kDecodeBatch steps ahead, so that the depth costs no registers and the order no
+// barrier. 64 KB per block.
 constexpr int kDecodeBatch = 8, kDecodeRing = 2;
 constexpr int kDecodeRingBytes = kDecodeWarps * kDecodeRing * kDecodeBatch * 32 * 16;
 
@@ -33,11 +36,6 @@ __device__ __forceinline__ uint32_t DecodeSlot(const void* ring, int step) {
   const int place = threadIdx.x / 32 * (kDecodeRing * kDecodeBatch) + step % (kDecodeRing * kDecodeBatch);
   return SharedAddress(ring) + (place * 32 + threadIdx.x % 32) * 16;
 }
-
-// The tokens' fragments of one batch of steps, asked for one batch ahead.
-struct DecodeInputs {
-  uint4 x[kDecodeBatch];
-};
 
 // A warp's range of steps over one row group, split evenly; a step is 32 columns of one block.
 struct DecodeRange {
@@ -59,7 +57,8 @@ struct DecodeStage1Params {
   int64_t in;
 };
 
-// A lane's way through the columns of stage 1, 32 columns of one block a step; divisions happen once, in the constructor.
+// A lane's way through the columns of stage 1, 32 columns of one block a step; divisions happen once, in the
+// constructor.
 class DecodeCursor {
  public:
   __device__ DecodeCursor(int step, int steps_per_block, int p, int in, int t)
@@ -71,7 +70,9 @@ class DecodeCursor {
         skip_(p - steps_per_block * kDecodeColumns),
         in_(in) {}
 
-  __device__ __forceinline__ bool valid() const { return step_ < lane_steps_ && column_ < in_; }  // widths are multiples of 8
+  __device__ __forceinline__ bool valid() const {
+    return step_ < lane_steps_ && column_ < in_;
+  }  // widths are multiples of 8
   __device__ __forceinline__ bool block_ends() const { return step_ + 1 == steps_per_block_; }
   __device__ __forceinline__ int block() const { return block_; }
   __device__ __forceinline__ int column() const { return column_; }
@@ -86,16 +87,17 @@ class DecodeCursor {
   int block_, step_, column_, steps_per_block_, lane_steps_, skip_, in_;
 };
 
-// Stage 1 and the coupling. A block owns 8 rows ρ of V for all columns, so it has t_j[ρ] for every j and finishes
-// z_i[ρ] = Σ_j S[i, j, ρ]·t_j[ρ] on chip. Warps split the columns evenly; segment (j, warp) of the sums has slot j + warp.
-// Grid: rows / 8. Dynamic shared memory: DecodeSharedBytes of dispatch.h.
+// Stage 1 and the coupling. A block owns 8 rows ρ of V for all columns, so it has t_j[ρ] for every j and
+// finishes z_i[ρ] = Σ_j S[i, j, ρ]·t_j[ρ] on chip. Warps split the columns evenly; segment (j, warp) of the
+// sums has slot j + warp. Grid: rows / 8. Dynamic shared memory: DecodeSharedBytes of dispatch.h.
 template <class T>
-__global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage1Kernel(const __grid_constant__ DecodeStage1Params<T> p) {
+__global__ void __launch_bounds__(kDecodeWarps * 32, 2)
+    DecodeStage1Kernel(const __grid_constant__ DecodeStage1Params<T> p) {
   extern __shared__ __align__(16) float shared[];
   constexpr int kTile = kDecodeTokens * kDecodeRows;
-  float* partial = shared + kDecodeRingBytes / 4;                                // [b_in + warps][8][8]
-  float* t_all = partial + (p.b_in + kDecodeWarps) * kTile;  // [b_in][8][8]
-  T* s_all = reinterpret_cast<T*>(t_all + p.b_in * kTile);  // [b_out][b_in][8]
+  float* partial = shared + kDecodeRingBytes / 4;            // [b_in + warps][16][8]
+  float* t_all = partial + (p.b_in + kDecodeWarps) * kTile;  // [b_in][16][8]
+  T* s_all = reinterpret_cast<T*>(t_all + p.b_in * kTile);   // [b_out][b_in][8]
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int row0 = blockIdx.x * kDecodeRows;
   const int steps_per_block = (p.p + kDecodeColumns - 1) / kDecodeColumns, steps = steps_per_block * p.b_in;
@@ -122,28 +124,25 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage1Kernel(const
   for (int batch = 0; batch < kDecodeRing; ++batch) send_batch();
   WaitForPreviousKernel();
 
-  DecodeCursor reading = at;
-  const auto load_inputs = [&](int steps) {
-    DecodeInputs in;
-#pragma unroll
-    for (int d = 0; d < kDecodeBatch; ++d, reading.Advance())
-      in.x[d] = d < steps && reading.valid() && g < p.tokens ? Load16(x_row + reading.column()) : zero;
-    return in;
-  };
   float acc[4] = {};
   int read = 0;
-  DecodeInputs next = load_inputs(range.last - range.first);
   for (int left = range.last - range.first; left > 0; left -= kDecodeBatch) {
-    const DecodeInputs now = next;
-    next = load_inputs(left - kDecodeBatch);
+    uint4 x[kDecodeBatch];  // all in flight together; asking for the next batch as well was slower
+    DecodeCursor reading = at;
+#pragma unroll
+    for (int d = 0; d < kDecodeBatch; ++d, reading.Advance()) {
+      const bool valid = d < left && reading.valid();
+      x[d] = valid && g < p.tokens ? Load16(x_row + reading.column()) : zero;
+    }
     CopyAsyncWait<kDecodeRing - 1>();
 #pragma unroll
     for (int d = 0; d < kDecodeBatch; ++d, at.Advance()) {
       if (d >= left) break;
-      DecodeStep<T>(acc, now.x[d], LoadShared16(DecodeSlot(shared, read + d)));
+      DecodeStep<T>(acc, x[d], LoadShared16(DecodeSlot(shared, read + d)));
       if (at.block_ends() || d + 1 == left) {
-        *reinterpret_cast<float2*>(partial + (at.block() + warp) * kTile + g * kDecodeRows + 2 * t) = make_float2(acc[0], acc[1]);
-        acc[0] = acc[1] = 0.0f;
+        float* slot = partial + (at.block() + warp) * kTile;
+        *reinterpret_cast<float2*>(slot + g * kDecodeRows + 2 * t) = make_float2(acc[0], acc[1]);
+        acc[0] = acc[1] = acc[2] = acc[3] = 0.0f;
       }
     }
     read += kDecodeBatch;
@@ -190,16 +189,17 @@ struct DecodeStage2Params {
   T* y;        // [tokens, out]
   int64_t out;
   int tokens, b_out, q, k;
-  int row_stride;      // between neighbouring rows of a block: 1 (contiguous) or b_out (interleaved)
+  int row_stride;        // between neighbouring rows of a block: 1 (contiguous) or b_out (interleaved)
   int groups_per_block;  // ceil(q / 8)
-  int splits;          // warps that share one row group's k: 1, 2, 4 or 8
+  int splits;            // warps that share one row group's k: 1, 2, 4 or 8
   Epilogue<T> epilogue;
 };
 
-// Stage 2: y_i = U_i z_i. A warp owns 8 rows of one block i and 1 / splits of k. Its weights are asked for before the kernel
-// waits for stage 1: as many as the ring holds.
+// Stage 2: y_i = U_i z_i. A warp owns 8 rows of one block i and 1 / splits of k. Its weights are asked for
+// before the kernel waits for stage 1: as many as the ring holds.
 template <class T>
-__global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const __grid_constant__ DecodeStage2Params<T> p) {
+__global__ void __launch_bounds__(kDecodeWarps * 32, 2)
+    DecodeStage2Kernel(const __grid_constant__ DecodeStage2Params<T> p) {
   extern __shared__ __align__(16) float shared[];
   __shared__ float partial[kDecodeWarps][kDecodeTokens][kDecodeRows];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
@@ -210,7 +210,8 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const
   const bool row_valid = i < p.b_out && c0 + g < p.q && row < p.out;
   const DecodeRange range((p.k + kDecodeColumns - 1) / kDecodeColumns, warp % p.splits, p.splits);
   const T* u_row = p.u + row * p.k + t * 8;
-  const int lane_last = min(range.last, (p.k - t * 8 + kDecodeColumns - 1) / kDecodeColumns);  // k is a multiple of 8
+  const int lane_last =
+      min(range.last, (p.k - t * 8 + kDecodeColumns - 1) / kDecodeColumns);  // k is a multiple of 8
   const int weight_steps = row_valid ? lane_last : 0;
   const uint4 zero = make_uint4(0, 0, 0, 0);
   ReleaseNextKernel();
@@ -228,25 +229,19 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const
   for (int batch = 0; batch < kDecodeRing; ++batch) send_batch();
   WaitForPreviousKernel();
 
+  float acc[4] = {};
   const T* z_row = p.z + (static_cast<int64_t>(g) * p.b_out + i) * p.k + t * 8;
-  const int input_steps = i < p.b_out && g < p.tokens ? lane_last : 0;
-  const auto load_inputs = [&](int first) {
-    DecodeInputs in;
+  const int steps = i < p.b_out ? lane_last : 0, input_steps = g < p.tokens ? steps : 0;
+  for (int first = range.first; first < range.last; first += kDecodeBatch) {
+    uint4 z[kDecodeBatch];
 #pragma unroll
     for (int d = 0; d < kDecodeBatch; ++d)
-      in.x[d] = first + d < input_steps ? Load16(z_row + (first + d) * kDecodeColumns) : zero;
-    return in;
-  };
-  float acc[4] = {};
-  DecodeInputs next = load_inputs(range.first);
-  for (int first = range.first; first < range.last; first += kDecodeBatch) {
-    const DecodeInputs now = next;
-    next = load_inputs(first + kDecodeBatch);
+      z[d] = first + d < input_steps ? Load16(z_row + (first + d) * kDecodeColumns) : zero;
     CopyAsyncWait<kDecodeRing - 1>();
 #pragma unroll
     for (int d = 0; d < kDecodeBatch; ++d) {
       if (first + d >= range.last) break;
-      DecodeStep<T>(acc, now.x[d], LoadShared16(DecodeSlot(shared, first - range.first + d)));
+      DecodeStep<T>(acc, z[d], LoadShared16(DecodeSlot(shared, first - range.first + d)));
     }
     send_batch();
   }
@@ -255,11 +250,12 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2) DecodeStage2Kernel(const
   __syncthreads();
 
   for (int item = threadIdx.x; item < groups_per_cta * p.tokens * kDecodeRows; item += blockDim.x) {
-    const int e = item % kDecodeRows, local = item / kDecodeRows % groups_per_cta, n = item / (kDecodeRows * groups_per_cta);
+    const int e = item % kDecodeRows, local = item / kDecodeRows % groups_per_cta,
+              n = item / (kDecodeRows * groups_per_cta);
     const int block = (blockIdx.x * groups_per_cta + local) / p.groups_per_block;
     const int c = (blockIdx.x * groups_per_cta + local) % p.groups_per_block * kDecodeRows + e;
-    const int64_t feature =
-        (p.row_stride == 1 ? static_cast<int64_t>(block) * p.q : block) + static_cast<int64_t>(c) * p.row_stride;
+    const int64_t feature = (p.row_stride == 1 ? static_cast<int64_t>(block) * p.q : block) +
+                            static_cast<int64_t>(c) * p.row_stride;
     if (block >= p.b_out || c >= p.q || feature >= p.out) continue;
     float sum = 0.0f;
     for (int part = 0; part < p.splits; ++part) sum += partial[local * p.splits + part][n][e];

@@ -1,5 +1,6 @@
-// Which kernels and tiles run a layer for a number of tokens: constexpr tables read from the top, the first row that fits wins,
-// and the last program fits everything. Nothing here needs CUDA, so that it can be tested without a GPU.
+// Which kernels and tiles run a layer for a number of tokens: constexpr tables read from the top, the first
+// row that fits wins, and the last program fits everything. Nothing here needs CUDA, so that it can be tested
+// without a GPU.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +10,9 @@
 namespace blockrank::cuda {
 
 struct Device {
-  int sm;                    // compute capability, 90 for 9.0
+  int sm;  // compute capability, 90 for 9.0
   int multiprocessors;
-  int64_t shared_bytes;      // per block, opt-in
+  int64_t shared_bytes;  // per block, opt-in
   int64_t l2_bytes;
   bool programmatic_launch;  // the loaded code has griddepcontrol (and clusters)
   bool wgmma;                // the loaded code is sm_90a
@@ -53,14 +54,16 @@ struct BlastTile {
 };
 
 constexpr GemmTile kGemmTiles[] = {
-    {"wgmma 128x128", true, 128, 128, 3, 65, 1.25, "fills the chip; two blocks a multiprocessor hide each other's ends"},
+    {"wgmma 128x128", true, 128, 128, 3, 65, 1.25,
+     "fills the chip; two blocks a multiprocessor hide each other's ends"},
     {"wgmma 128x64", true, 128, 64, 4, 65, 0.6, "all of 128 tokens in one tile: weights read once"},
     {"wgmma 64x64", true, 64, 64, 4, 1, 0.0, "small layers: as many blocks as possible"},
     {"mma 128x128", false, 128, 128, 3, 65, 0.9, "other architectures and ragged blocks, large products"},
     {"mma 64x64", false, 64, 64, 4, 1, 0.0, "other architectures and ragged blocks"},
 };
 constexpr BlastTile kBlastTiles[] = {
-    {"wgmma 64x32 cluster 8", true, 64, 32, 4, 8, 1, 0.0, "many small clusters; larger tiles were slower at every size"},
+    {"wgmma 64x32 cluster 8", true, 64, 32, 4, 8, 1, 0.0,
+     "many small clusters; larger tiles were slower at every size"},
     {"mma 64x64 cluster 4", false, 64, 64, 4, 4, 1, 0.0, "clusters without wgmma, and ragged blocks"},
 };
 
@@ -76,11 +79,11 @@ constexpr int64_t SharedBytes(const BlastTile& tile) {
          kTileAlignment;
 }
 
-// Shared memory of the decode kernels: the ring of weights; and in stage 1 t in parts and whole, float32, for 8 tokens and
-// 8 ranks, with S of these ranks.
+// Shared memory of the decode kernels: the ring of weights; and in stage 1 t in parts and whole, float32, for
+// the 16 rows of a product and 8 ranks, with S of these ranks.
 constexpr int64_t kDecodeRingSharedBytes = 65536;
 constexpr int64_t DecodeSharedBytes(int64_t b_in, int64_t b_out, bool coupled) {
-  return kDecodeRingSharedBytes + (2 * b_in + 8) * 8 * 8 * 4 + (coupled ? b_in * b_out * 8 * 2 : 0);
+  return kDecodeRingSharedBytes + (2 * b_in + 8) * 16 * 8 * 4 + (coupled ? b_in * b_out * 8 * 2 : 0);
 }
 
 struct Choice {

@@ -1,9 +1,9 @@
 // Launches of gemm_kernel.cuh: stage 1 without fusion, and stage 2.
+#include <climits>
+
 #include "gemm_kernel.cuh"
 #include "plan.h"
 #include "tensor_map.h"
-
-#include <climits>
 
 namespace blockrank::cuda {
 namespace {
@@ -34,7 +34,8 @@ cudaError_t EncodeMaps(const Call& call, const GemmTile& tile, int64_t batches, 
   const blockrank_cuda_type type = call.plan->layer.io_type;
   const TensorMapShape a = {g.a, g.k, batches, g.a_batch, g.tokens, g.a_row, 1, tile.m};
   BLOCKRANK_RETURN_IF_ERROR(EncodeTensorMap(a, type, &g.a_map.map));
-  // Strides must not fall from one dimension to the next: rows of a block lie closer than blocks in U, farther in V.
+  // Strides must not fall from one dimension to the next: rows of a block lie closer than blocks in U,
+  // farther in V.
   g.b_batch_last = g.b_row < g.b_batch;
   const TensorMapShape by_row = {g.b, g.k, batches, g.b_batch, g.n, g.b_row, 1, tile.n};
   const TensorMapShape by_batch = {g.b, g.k, g.n, g.b_row, batches, g.b_batch, tile.n, 1};
@@ -49,7 +50,8 @@ cudaError_t LaunchGemm(const Call& call, int row, GemmParams<T>& params, int64_t
     static_assert(Mma::kThreads <= 1024);
     if (tile.m != Mma::kM || tile.n != Mma::kN || tile.stages != kStages) return cudaErrorInvalidValue;
     const int64_t blocks = ((params.tokens + tile.m - 1) / tile.m) * ((params.n + tile.n - 1) / tile.n);
-    return LaunchKernel(call, GemmKernel<T, Mma, kStages>, dim3(static_cast<unsigned>(blocks), 1, static_cast<unsigned>(batches)),
+    return LaunchKernel(call, GemmKernel<T, Mma, kStages>,
+                        dim3(static_cast<unsigned>(blocks), 1, static_cast<unsigned>(batches)),
                         Mma::kBlockThreads, SharedBytes(tile), 1, params);
   });
 }
@@ -124,17 +126,20 @@ cudaError_t PrepareTyped(const Plan& plan) {
 }  // namespace
 
 cudaError_t PrepareTensor(const Plan& plan) {
-  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan) : PrepareTyped<__nv_bfloat16>(plan);
+  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan)
+                                                      : PrepareTyped<__nv_bfloat16>(plan);
 }
 
 cudaError_t EnqueueTensorStage1(const Call& call, const Choice& choice, void* t) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? Stage1(call, choice, static_cast<__half*>(t))
-                                                            : Stage1(call, choice, static_cast<__nv_bfloat16*>(t));
+  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16
+             ? Stage1(call, choice, static_cast<__half*>(t))
+             : Stage1(call, choice, static_cast<__nv_bfloat16*>(t));
 }
 
 cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice, const void* z) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? Stage2(call, choice, static_cast<const __half*>(z))
-                                                            : Stage2(call, choice, static_cast<const __nv_bfloat16*>(z));
+  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16
+             ? Stage2(call, choice, static_cast<const __half*>(z))
+             : Stage2(call, choice, static_cast<const __nv_bfloat16*>(z));
 }
 
 }  // namespace blockrank::cuda

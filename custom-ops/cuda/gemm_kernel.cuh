@@ -1,6 +1,7 @@
-// One stage of a layer as a batched GEMM on tensor cores: C[batch] [tokens × rows] = A[batch] · B[batch]ᵀ. The same kernel
-// is stage 1 of low rank, Monarch and unfused BLAST (batch = input block, C = t) and stage 2 of all (batch = output block,
-// C = Y in its final layout, with bias and activation): only the index map below differs.
+// One stage of a layer as a batched GEMM on tensor cores: C[batch] [tokens × rows] = A[batch] · B[batch]ᵀ.
+// The same kernel is stage 1 of low rank, Monarch and unfused BLAST (batch = input block, C = t) and stage 2
+// of all (batch = output block, C = Y in its final layout, with bias and activation): only the index map
+// below differs.
 #pragma once
 
 #include "tile_mma.cuh"
@@ -8,14 +9,16 @@
 
 namespace blockrank::cuda {
 
-// Strides count elements; every one that separates rows of A or B is a multiple of 8 and every pointer 16-byte aligned.
+// Strides count elements; every one that separates rows of A or B is a multiple of 8 and every pointer
+// 16-byte aligned.
 template <class T>
 struct GemmParams {
   const T* a;  // inputs: row = token
   int64_t a_row, a_batch;
   const T* b;  // weights: row = rank or output feature
   int64_t b_row, b_batch;
-  T* c;  // element (m, n) of a batch: m·c_row + batch·c_batch + (n / c_group)·c_group_stride + (n % c_group)·c_column
+  T* c;  // element (m, n) of a batch: m·c_row + batch·c_batch + (n / c_group)·c_group_stride + (n %
+         // c_group)·c_column
   int64_t c_row, c_batch, c_column, c_group_stride;
   int c_group;
   int64_t tokens;
@@ -28,11 +31,13 @@ struct GemmParams {
   Epilogue<T> epilogue;
 };
 
-// Floats between rows of the staged tile: 8 more than its width, so that the writes of a warp touch all banks.
+// Floats between rows of the staged tile: 8 more than its width, so that the writes of a warp touch all
+// banks.
 template <class Mma>
 constexpr int kStagedRow = Mma::kN + 8;
 
-// Accumulators to shared memory as [kM][kStagedRow] floats, so that the stores to global memory are whole rows.
+// Accumulators to shared memory as [kM][kStagedRow] floats, so that the stores to global memory are whole
+// rows.
 template <class Mma>
 __device__ __forceinline__ void StageOutput(const float (&acc)[Mma::kMI][Mma::kNI][4], float* staged) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
@@ -43,15 +48,17 @@ __device__ __forceinline__ void StageOutput(const float (&acc)[Mma::kMI][Mma::kN
       float* row = staged + (Mma::Row() + mi * 16 + half * 8 + g) * kStagedRow<Mma> + Mma::Column() + 2 * t;
 #pragma unroll
       for (int ni = 0; ni < Mma::kNI; ++ni)
-        *reinterpret_cast<float2*>(row + ni * 8) = make_float2(acc[mi][ni][half * 2], acc[mi][ni][half * 2 + 1]);
+        *reinterpret_cast<float2*>(row + ni * 8) =
+            make_float2(acc[mi][ni][half * 2], acc[mi][ni][half * 2 + 1]);
     }
 }
 
-// Bias, activation, rounding to T, and the stores. A thread keeps its 8 columns and walks down the rows, so that their place
-// in C and their bias are worked out once (per row, the divisions cost more than the GEMM of a short k).
+// Bias, activation, rounding to T, and the stores. A thread keeps its 8 columns and walks down the rows, so
+// that their place in C and their bias are worked out once (per row, the divisions cost more than the GEMM of
+// a short k).
 template <class T, class Mma, bool kActivate>
-__device__ __forceinline__ void StoreOutput(const GemmParams<T>& p, const float* staged, int batch, int64_t m0, int n0,
-                                            int n_valid) {
+__device__ __forceinline__ void StoreOutput(const GemmParams<T>& p, const float* staged, int batch,
+                                            int64_t m0, int n0, int n_valid) {
   constexpr int kChunks = Mma::kN / 8, kRowStep = Mma::kThreads / kChunks;
   const int chunk = threadIdx.x % kChunks, first = threadIdx.x / kChunks, n = n0 + chunk * 8;
   if (n >= n_valid) return;
@@ -60,15 +67,19 @@ __device__ __forceinline__ void StoreOutput(const GemmParams<T>& p, const float*
     const int64_t feature = batch * p.c_batch + n * p.c_column;
 #pragma unroll
     for (int e = 0; e < 8; ++e)
-      if (n + e < n_valid) bias[e] = ToFloat(p.epilogue.bias[(feature + e * p.c_column) * p.epilogue.bias_step]);
+      if (n + e < n_valid)
+        bias[e] = ToFloat(p.epilogue.bias[(feature + e * p.c_column) * p.epilogue.bias_step]);
   }
   const bool whole = p.vector_store && n + 8 <= n_valid;
   const int rows = static_cast<int>(min(p.tokens - m0, static_cast<int64_t>(Mma::kM)));
-  T* c = p.c + (m0 + first) * p.c_row + batch * p.c_batch + n / p.c_group * p.c_group_stride + n % p.c_group * p.c_column;
+  T* c = p.c + (m0 + first) * p.c_row + batch * p.c_batch + n / p.c_group * p.c_group_stride +
+         n % p.c_group * p.c_column;
   const float* source = staged + first * kStagedRow<Mma> + chunk * 8;
 #pragma unroll(kActivate ? 1 : 4)
-  for (int row = first; row < rows; row += kRowStep, c += kRowStep * p.c_row, source += kRowStep * kStagedRow<Mma>) {
-    const float4 low = reinterpret_cast<const float4*>(source)[0], high = reinterpret_cast<const float4*>(source)[1];
+  for (int row = first; row < rows;
+       row += kRowStep, c += kRowStep * p.c_row, source += kRowStep * kStagedRow<Mma>) {
+    const float4 low = reinterpret_cast<const float4*>(source)[0],
+                 high = reinterpret_cast<const float4*>(source)[1];
     float v[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
 #pragma unroll
     for (int e = 0; e < 8; ++e) v[e] += bias[e];
@@ -93,7 +104,8 @@ struct GemmCursor {
   __device__ __forceinline__ bool BlockEnds() const { return false; }
 };
 
-// Grid: x = token tile fastest, then tile of rows; z = batch. Dynamic shared memory: kStages stages + 1024 to align them.
+// Grid: x = token tile fastest, then tile of rows; z = batch. Dynamic shared memory: kStages stages + 1024 to
+// align them.
 template <class T, class Mma, int kStages>
 __global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_constant__ GemmParams<T> p) {
 #if !defined(BLOCKRANK_HAS_WGMMA)
@@ -118,8 +130,8 @@ __global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_co
     const auto ignore = [](const GemmCursor&) {};
     if constexpr (Mma::kAsync) {
       const auto load_weights = [&](const GemmCursor& at, uint32_t stage, uint32_t barrier) {
-        CopyBox(stage + Mma::kM * kTileRowBytes, p.b_map, at.column, p.b_batch_last ? n0 : batch, p.b_batch_last ? batch : n0,
-                barrier);
+        CopyBox(stage + Mma::kM * kTileRowBytes, p.b_map, at.column, p.b_batch_last ? n0 : batch,
+                p.b_batch_last ? batch : n0, barrier);
       };
       const auto load_inputs = [&](const GemmCursor& at, uint32_t stage, uint32_t barrier) {
         CopyBox(stage, p.a_map, at.column, batch, static_cast<int>(m0), barrier);
@@ -127,12 +139,16 @@ __global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_co
       AsyncMainLoop<Mma, kStages>(acc, stages, steps, GemmCursor{0, k}, load_weights, load_inputs, ignore);
       WaitForPreviousKernel();  // only the feeding warp has: the epilogue reads the bias
     } else {
-      const TileLoader<T, Mma::kM, Mma::kThreads> inputs(p.a + m0 * p.a_row + batch * p.a_batch, p.a_row, p.tokens - m0);
-      const TileLoader<T, Mma::kN, Mma::kThreads> weights(p.b + n0 * p.b_row + batch * p.b_batch, p.b_row, n_valid - n0);
+      const TileLoader<T, Mma::kM, Mma::kThreads> inputs(p.a + m0 * p.a_row + batch * p.a_batch, p.a_row,
+                                                         p.tokens - m0);
+      const TileLoader<T, Mma::kN, Mma::kThreads> weights(p.b + n0 * p.b_row + batch * p.b_batch, p.b_row,
+                                                          n_valid - n0);
       const auto load_weights = [&](const GemmCursor& at, uint32_t stage) {
         weights.Load(stage + Mma::kM * kTileRowBytes, at.column, at.columns);
       };
-      const auto load_inputs = [&](const GemmCursor& at, uint32_t stage) { inputs.Load(stage, at.column, at.columns); };
+      const auto load_inputs = [&](const GemmCursor& at, uint32_t stage) {
+        inputs.Load(stage, at.column, at.columns);
+      };
       SyncMainLoop<Mma, kStages>(acc, stages, steps, GemmCursor{0, k}, load_weights, load_inputs, ignore);
     }
     static_assert(Mma::kM * kStagedRow<Mma> * 4 <= kStages * Mma::kStageBytes);

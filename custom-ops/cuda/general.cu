@@ -9,7 +9,8 @@ constexpr int64_t kOneGroup = int64_t{1} << 62;
 
 template <class TA, class TB, class TC>
 cudaError_t LaunchGemm(const Call& call, const GeneralGemmParams<TA, TB, TC>& params, int64_t batches) {
-  const int64_t n_tiles = (params.n + kGeneralTile - 1) / kGeneralTile, m_tiles = (params.m + kGeneralTile - 1) / kGeneralTile;
+  const int64_t n_tiles = (params.n + kGeneralTile - 1) / kGeneralTile,
+                m_tiles = (params.m + kGeneralTile - 1) / kGeneralTile;
   const dim3 grid(static_cast<unsigned>(n_tiles * m_tiles), 1, static_cast<unsigned>(batches));
   return LaunchKernel(call, GeneralGemmKernel<TA, TB, TC>, grid, kGeneralThreads, 0, 1, params);
 }
@@ -71,8 +72,9 @@ template <class TT, class TS, class TZ>
 cudaError_t Coupling(const Call& call, const TT* t, TZ* z) {
   const blockrank_cuda_layer& l = call.plan->layer;
   const dim3 grid(static_cast<unsigned>(call.tokens), static_cast<unsigned>((l.r + 127) / 128));
-  return LaunchKernel(call, CouplingKernel<TT, TS, TZ>, grid, 128, 0, 1, t, static_cast<const TS*>(call.tensors->s), z,
-                      static_cast<int>(l.b_in), static_cast<int>(l.b_out), l.r);
+  return LaunchKernel(call, CouplingKernel<TT, TS, TZ>, grid, 128, 0, 1, t,
+                      static_cast<const TS*>(call.tensors->s), z, static_cast<int>(l.b_in),
+                      static_cast<int>(l.b_out), l.r);
 }
 
 template <class X, class F>

@@ -1,5 +1,6 @@
-// The kernels that are right for every shape, type and alignment: three plain launches over a chunk of tokens with float32
-// intermediates, products on CUDA cores. The fallback of the dispatcher and the path of float32 and mixed types.
+// The kernels that are right for every shape, type and alignment: three plain launches over a chunk of tokens
+// with float32 intermediates, products on CUDA cores. The fallback of the dispatcher and the path of float32
+// and mixed types.
 #pragma once
 
 #include "ptx.cuh"
@@ -7,7 +8,8 @@
 
 namespace blockrank::cuda {
 
-// C[batch] [m × n] = A[batch] [m × k] · B[batch] [n × k]ᵀ with the index map of GemmParams; no stride need be aligned.
+// C[batch] [m × n] = A[batch] [m × k] · B[batch] [n × k]ᵀ with the index map of GemmParams; no stride need be
+// aligned.
 template <class TA, class TB, class TC>
 struct GeneralGemmParams {
   const TA* a;
@@ -23,8 +25,9 @@ struct GeneralGemmParams {
 constexpr int kGeneralTile = 64, kGeneralK = 16, kGeneralThreads = 256;
 
 template <class T>
-__device__ __forceinline__ void LoadGeneralTile(float (&tile)[kGeneralK][kGeneralTile + 4], const T* base, int64_t stride,
-                                                int64_t rows, int64_t column, int64_t columns) {
+__device__ __forceinline__ void LoadGeneralTile(float (&tile)[kGeneralK][kGeneralTile + 4], const T* base,
+                                                int64_t stride, int64_t rows, int64_t column,
+                                                int64_t columns) {
   for (int i = threadIdx.x; i < kGeneralTile * kGeneralK; i += kGeneralThreads) {
     const int kk = i % kGeneralK, row = i / kGeneralK;
     tile[kk][row] = row < rows && column + kk < columns ? ToFloat(base[row * stride + column + kk]) : 0.0f;
@@ -53,7 +56,8 @@ __global__ void __launch_bounds__(kGeneralThreads)
     __syncthreads();
 #pragma unroll
     for (int kk = 0; kk < kGeneralK; ++kk) {
-      const float4 av = *reinterpret_cast<const float4*>(&a[kk][row]), bv = *reinterpret_cast<const float4*>(&b[kk][column]);
+      const float4 av = *reinterpret_cast<const float4*>(&a[kk][row]),
+                   bv = *reinterpret_cast<const float4*>(&b[kk][column]);
       const float ar[4] = {av.x, av.y, av.z, av.w}, br[4] = {bv.x, bv.y, bv.z, bv.w};
 #pragma unroll
       for (int i = 0; i < 4; ++i)
@@ -66,14 +70,16 @@ __global__ void __launch_bounds__(kGeneralThreads)
     for (int e = 0; e < 4; ++e) {
       const int64_t m = m0 + row + i, c = n0 + column + e;
       if (m >= p.m || c >= n) continue;
-      const int64_t offset = batch * p.c_batch + c / p.c_group * p.c_group_stride + c % p.c_group * p.c_column;
+      const int64_t offset =
+          batch * p.c_batch + c / p.c_group * p.c_group_stride + c % p.c_group * p.c_column;
       p.c[m * p.c_row + offset] = FromFloat<TC>(p.epilogue(acc[i][e], offset));
     }
 }
 
 // z[n, i, ρ] = Σ_j S[i, j, ρ]·t[n, j, ρ]. Grid: x = tokens, y = tiles of 128 ranks. Threads: 128.
 template <class TT, class TS, class TZ>
-__global__ void __launch_bounds__(128) CouplingKernel(const TT* t, const TS* s, TZ* z, int b_in, int b_out, int64_t r) {
+__global__ void __launch_bounds__(128)
+    CouplingKernel(const TT* t, const TS* s, TZ* z, int b_in, int b_out, int64_t r) {
   ReleaseNextKernel();
   WaitForPreviousKernel();
   const int64_t n = blockIdx.x, rank = static_cast<int64_t>(blockIdx.y) * 128 + threadIdx.x;
@@ -82,7 +88,8 @@ __global__ void __launch_bounds__(128) CouplingKernel(const TT* t, const TS* s, 
   for (int i = 0; i < b_out; ++i) {
     float sum = 0.0f;
 #pragma unroll 4
-    for (int j = 0; j < b_in; ++j) sum = fmaf(ToFloat(s[(static_cast<int64_t>(i) * b_in + j) * r + rank]), ToFloat(t_n[j * r]), sum);
+    for (int j = 0; j < b_in; ++j)
+      sum = fmaf(ToFloat(s[(static_cast<int64_t>(i) * b_in + j) * r + rank]), ToFloat(t_n[j * r]), sum);
     z[(n * b_out + i) * r + rank] = FromFloat<TZ>(sum);
   }
 }

@@ -1,12 +1,12 @@
-// Which of the embedded images the driver loaded. Device code knows its features only while it is compiled, so a kernel that
-// is never run carries them in its launch bounds, which the host can read.
+// Which of the embedded images the driver loaded. Device code knows its features only while it is compiled,
+// so a kernel that is never run carries them in its launch bounds, which the host can read.
 #include "plan.h"
 #include "ptx.cuh"
 
 namespace blockrank::cuda {
 namespace {
 
-constexpr int kPlain = 32, kClusters = 64, kWgmma = 128;
+[[maybe_unused]] constexpr int kPlain = 32, kClusters = 64, kWgmma = 128;
 
 #if defined(BLOCKRANK_HAS_WGMMA)
 __global__ void __launch_bounds__(kWgmma) ImageKernel() {}

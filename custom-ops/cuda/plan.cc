@@ -10,8 +10,9 @@
 namespace blockrank::cuda {
 namespace {
 
-// Scratch of a chunk. Beyond L2 it travels to memory and back, but shorter chunks fill the device less: measured on an H200, 1.5
-// was ahead of 0.6 for every layer of the benchmark, and 1024 tokens in two chunks behind one.
+// Scratch of a chunk. Beyond L2 it travels to memory and back, but shorter chunks fill the device less:
+// measured on an H200, 1.5 was ahead of 0.6 for every layer of the benchmark, and 1024 tokens in two chunks
+// behind one.
 constexpr double kWorkspaceShareOfL2 = 2.0;
 constexpr int64_t kChunkTokens = 256;  // chunks are multiples of the largest token tile
 
@@ -22,8 +23,8 @@ class Report {
     if (size_ > 0) message_[0] = '\0';
   }
 
-  __attribute__((format(printf, 3, 4))) blockrank_cuda_status Fail(blockrank_cuda_status status, const char* format,
-                                                                   ...) const {
+  __attribute__((format(printf, 3, 4))) blockrank_cuda_status Fail(blockrank_cuda_status status,
+                                                                   const char* format, ...) const {
     if (size_ > 0) {
       va_list arguments;
       va_start(arguments, format);
@@ -74,24 +75,28 @@ int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 blockrank_cuda_status CheckLayer(const blockrank_cuda_layer& l, const Report& report) {
   const auto invalid = BLOCKRANK_CUDA_INVALID_ARGUMENT;
   if (l.abi_version != BLOCKRANK_CUDA_ABI_VERSION)
-    return report.Fail(invalid, "layer.abi_version: expected %d, found %d; build both sides from one blockrank_cuda.h",
+    return report.Fail(invalid,
+                       "layer.abi_version: expected %d, found %d; build both sides from one blockrank_cuda.h",
                        BLOCKRANK_CUDA_ABI_VERSION, l.abi_version);
   const auto in_range = [](int value, int last) { return value >= 0 && value <= last; };
   if (!in_range(l.structure, BLOCKRANK_CUDA_LOW_RANK) || !in_range(l.io_type, BLOCKRANK_CUDA_BFLOAT16) ||
       !in_range(l.factor_type, BLOCKRANK_CUDA_BFLOAT16) || !in_range(l.activation, BLOCKRANK_CUDA_SILU) ||
       !in_range(l.output_order, BLOCKRANK_CUDA_INTERLEAVED) || !in_range(l.bias, BLOCKRANK_CUDA_BIAS_SCALAR))
-    return report.Fail(invalid, "layer: structure, a type, activation, output_order or bias is no value of its enum");
+    return report.Fail(invalid,
+                       "layer: structure, a type, activation, output_order or bias is no value of its enum");
   if (l.in < 1 || l.out < 1 || l.r < 1)
     return report.Fail(invalid, "layer: expected in, out and r of at least 1, found %lld, %lld and %lld",
-                       static_cast<long long>(l.in), static_cast<long long>(l.out), static_cast<long long>(l.r));
+                       static_cast<long long>(l.in), static_cast<long long>(l.out),
+                       static_cast<long long>(l.r));
   const auto holds_all = [](int64_t blocks, int64_t features) {
     return blocks >= 1 && blocks <= 65535 && (blocks - 1) * CeilDiv(features, blocks) < features;
   };
   if (!holds_all(l.b_in, l.in) || !holds_all(l.b_out, l.out))
-    return report.Fail(invalid,
-                       "layer: every block must hold a feature, found b_in %lld for in %lld and b_out %lld for out %lld",
-                       static_cast<long long>(l.b_in), static_cast<long long>(l.in), static_cast<long long>(l.b_out),
-                       static_cast<long long>(l.out));
+    return report.Fail(
+        invalid,
+        "layer: every block must hold a feature, found b_in %lld for in %lld and b_out %lld for out %lld",
+        static_cast<long long>(l.b_in), static_cast<long long>(l.in), static_cast<long long>(l.b_out),
+        static_cast<long long>(l.out));
   if (l.structure == BLOCKRANK_CUDA_LOW_RANK && (l.b_in != 1 || l.b_out != 1))
     return report.Fail(invalid, "layer: low rank has one block, found b_in %lld and b_out %lld",
                        static_cast<long long>(l.b_in), static_cast<long long>(l.b_out));
@@ -101,7 +106,9 @@ blockrank_cuda_status CheckLayer(const blockrank_cuda_layer& l, const Report& re
 }
 
 cudaError_t ReadDevice(int ordinal, Device* device) {
-  const auto read = [&](cudaDeviceAttr attribute, int* value) { return cudaDeviceGetAttribute(value, attribute, ordinal); };
+  const auto read = [&](cudaDeviceAttr attribute, int* value) {
+    return cudaDeviceGetAttribute(value, attribute, ordinal);
+  };
   int major = 0, minor = 0, shared_bytes = 0, l2_bytes = 0;
   BLOCKRANK_RETURN_IF_ERROR(read(cudaDevAttrComputeCapabilityMajor, &major));
   BLOCKRANK_RETURN_IF_ERROR(read(cudaDevAttrComputeCapabilityMinor, &minor));
@@ -128,8 +135,9 @@ int64_t BytesPerCall(const Plan& plan, const Choice& choice, int64_t tokens) {
 }
 
 bool Aligned(const blockrank_cuda_tensors& t, const void* workspace) {
-  const auto bits = reinterpret_cast<uintptr_t>(t.x) | reinterpret_cast<uintptr_t>(t.v) | reinterpret_cast<uintptr_t>(t.s) |
-                    reinterpret_cast<uintptr_t>(t.u) | reinterpret_cast<uintptr_t>(workspace);
+  const auto bits = reinterpret_cast<uintptr_t>(t.x) | reinterpret_cast<uintptr_t>(t.v) |
+                    reinterpret_cast<uintptr_t>(t.s) | reinterpret_cast<uintptr_t>(t.u) |
+                    reinterpret_cast<uintptr_t>(workspace);
   return bits % 16 == 0;
 }
 
@@ -140,13 +148,15 @@ Choice GeneralChoice(const LayerShape& shape, const Device& device) {
 }
 
 blockrank_cuda_status CheckTensors(const Plan& plan, const blockrank_cuda_tensors& t, const Report& report) {
-  const bool blast = plan.layer.structure == BLOCKRANK_CUDA_BLAST, biased = plan.layer.bias != BLOCKRANK_CUDA_NO_BIAS;
+  const bool blast = plan.layer.structure == BLOCKRANK_CUDA_BLAST,
+             biased = plan.layer.bias != BLOCKRANK_CUDA_NO_BIAS;
   if (t.x == nullptr || t.v == nullptr || t.u == nullptr || t.y == nullptr)
     return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT, "tensors: x, v, u and y must not be null");
   if ((t.s != nullptr) != blast)
     return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT, "tensors: s is for BLAST, and required there");
   if ((t.b != nullptr) != biased)
-    return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT, "tensors: b must be given exactly when the layer has a bias");
+    return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT,
+                       "tensors: b must be given exactly when the layer has a bias");
   return BLOCKRANK_CUDA_OK;
 }
 
@@ -178,7 +188,8 @@ cudaError_t EnqueueTensor(const Call& call, const Choice& choice) {
   BLOCKRANK_RETURN_IF_ERROR(EnqueueTensorStage1(call, choice, t));
   if (l.structure == BLOCKRANK_CUDA_BLAST) {
     z = static_cast<uint8_t*>(t) + call.tokens * l.b_in * l.r * 2;
-    BLOCKRANK_RETURN_IF_ERROR(l.b_in <= 16 ? EnqueueTensorCoupling(call, t, z) : EnqueueGeneralCoupling(call, t, z));
+    BLOCKRANK_RETURN_IF_ERROR(l.b_in <= 16 ? EnqueueTensorCoupling(call, t, z)
+                                           : EnqueueGeneralCoupling(call, t, z));
   }
   return EnqueueTensorStage2(call, choice, z);
 }
@@ -200,8 +211,8 @@ cudaError_t EnqueueChunk(const Call& call, const Choice& choice) {
 
 }  // namespace
 
-cudaError_t Enqueue(const Plan& plan, const Choice& choice, const blockrank_cuda_tensors& tensors, int64_t tokens,
-                    void* workspace, cudaStream_t stream) {
+cudaError_t Enqueue(const Plan& plan, const Choice& choice, const blockrank_cuda_tensors& tensors,
+                    int64_t tokens, void* workspace, cudaStream_t stream) {
   const int64_t chunk = TokensPerChunk(plan, choice, tokens);
   for (int64_t token0 = 0; token0 < tokens; token0 += chunk)
     BLOCKRANK_RETURN_IF_ERROR(
@@ -229,7 +240,8 @@ blockrank_cuda_status blockrank_cuda_check_device(int32_t device, char* message,
   return loaded == cudaSuccess ? BLOCKRANK_CUDA_OK : report.Cuda(loaded, "cannot load the kernels");
 }
 
-blockrank_cuda_status blockrank_cuda_plan_create(const blockrank_cuda_layer* layer, blockrank_cuda_plan** plan, char* message,
+blockrank_cuda_status blockrank_cuda_plan_create(const blockrank_cuda_layer* layer,
+                                                 blockrank_cuda_plan** plan, char* message,
                                                  size_t message_size) {
   const Report report(message, message_size);
   if (layer == nullptr || plan == nullptr)
@@ -241,15 +253,16 @@ blockrank_cuda_status blockrank_cuda_plan_create(const blockrank_cuda_layer* lay
 
   const DeviceScope scope(layer->device);
   if (scope.error() != cudaSuccess) return report.Cuda(scope.error(), "cannot use the device");
-  std::unique_ptr<Plan> made(new (std::nothrow) Plan{
-      *layer, CeilDiv(layer->in, layer->b_in), CeilDiv(layer->out, layer->b_out), Device{}});
+  std::unique_ptr<Plan> made(new (std::nothrow) Plan{*layer, CeilDiv(layer->in, layer->b_in),
+                                                     CeilDiv(layer->out, layer->b_out), Device{}});
   if (made == nullptr) return report.Fail(BLOCKRANK_CUDA_OUT_OF_MEMORY, "plan_create: no host memory");
   cudaError_t error = ReadDevice(layer->device, &made->device);
   if (error == cudaSuccess) error = PrepareGeneral(*made);
   const LayerShape shape = ShapeOf(*made);
   if (error == cudaSuccess && CanUse(Program::kDecode, shape, made->device, 1)) error = PrepareDecode(*made);
   if (error == cudaSuccess && CanUse(Program::kTensor, shape, made->device, 1)) error = PrepareTensor(*made);
-  if (error == cudaSuccess && CanUse(Program::kTensor, shape, made->device, 1)) error = PrepareTensorCoupling(*made);
+  if (error == cudaSuccess && CanUse(Program::kTensor, shape, made->device, 1))
+    error = PrepareTensorCoupling(*made);
   if (error == cudaSuccess && CanUse(Program::kBlast, shape, made->device, 1)) error = PrepareBlast(*made);
   if (error != cudaSuccess) return report.Cuda(error, "cannot load the kernels");
   *plan = made.release();
@@ -258,7 +271,8 @@ blockrank_cuda_status blockrank_cuda_plan_create(const blockrank_cuda_layer* lay
 
 void blockrank_cuda_plan_destroy(blockrank_cuda_plan* plan) { delete plan; }
 
-blockrank_cuda_status blockrank_cuda_workspace_size(const blockrank_cuda_plan* plan, int64_t tokens, size_t* bytes) {
+blockrank_cuda_status blockrank_cuda_workspace_size(const blockrank_cuda_plan* plan, int64_t tokens,
+                                                    size_t* bytes) {
   if (plan == nullptr || bytes == nullptr || tokens < 0) return BLOCKRANK_CUDA_INVALID_ARGUMENT;
   const LayerShape shape = ShapeOf(*plan);
   const int64_t chosen = BytesPerCall(*plan, Choose(shape, plan->device, tokens), tokens);
@@ -267,29 +281,35 @@ blockrank_cuda_status blockrank_cuda_workspace_size(const blockrank_cuda_plan* p
   return BLOCKRANK_CUDA_OK;
 }
 
-blockrank_cuda_status blockrank_cuda_launch(const blockrank_cuda_plan* plan, const blockrank_cuda_tensors* tensors,
-                                            int64_t tokens, void* workspace, size_t workspace_bytes, void* stream,
+blockrank_cuda_status blockrank_cuda_launch(const blockrank_cuda_plan* plan,
+                                            const blockrank_cuda_tensors* tensors, int64_t tokens,
+                                            void* workspace, size_t workspace_bytes, void* stream,
                                             char* message, size_t message_size) {
   const Report report(message, message_size);
   if (plan == nullptr || tensors == nullptr || tokens < 0)
-    return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT, "launch: plan and tensors must not be null, tokens not negative");
+    return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT,
+                       "launch: plan and tensors must not be null, tokens not negative");
   if (tokens == 0) return BLOCKRANK_CUDA_OK;
   if (stream == nullptr)
-    return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT, "launch: expected a stream, found the default stream (null)");
+    return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT,
+                       "launch: expected a stream, found the default stream (null)");
   const blockrank_cuda_status status = CheckTensors(*plan, *tensors, report);
   if (status != BLOCKRANK_CUDA_OK) return status;
   size_t needed = 0;
   blockrank_cuda_workspace_size(plan, tokens, &needed);
   if (workspace_bytes < needed || workspace == nullptr || reinterpret_cast<uintptr_t>(workspace) % 256 != 0)
-    return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT,
-                       "launch: expected a 256-byte aligned workspace of %zu bytes for %lld tokens, found %zu bytes at %p",
-                       needed, static_cast<long long>(tokens), workspace_bytes, workspace);
+    return report.Fail(
+        BLOCKRANK_CUDA_INVALID_ARGUMENT,
+        "launch: expected a 256-byte aligned workspace of %zu bytes for %lld tokens, found %zu bytes at %p",
+        needed, static_cast<long long>(tokens), workspace_bytes, workspace);
 
   const DeviceScope scope(plan->layer.device);
   if (scope.error() != cudaSuccess) return report.Cuda(scope.error(), "cannot use the device");
   const LayerShape shape = ShapeOf(*plan);
-  const Choice choice = Aligned(*tensors, workspace) ? Choose(shape, plan->device, tokens) : GeneralChoice(shape, plan->device);
-  const cudaError_t error = Enqueue(*plan, choice, *tensors, tokens, workspace, static_cast<cudaStream_t>(stream));
+  const Choice choice =
+      Aligned(*tensors, workspace) ? Choose(shape, plan->device, tokens) : GeneralChoice(shape, plan->device);
+  const cudaError_t error =
+      Enqueue(*plan, choice, *tensors, tokens, workspace, static_cast<cudaStream_t>(stream));
   return error == cudaSuccess ? BLOCKRANK_CUDA_OK : report.Cuda(error, choice.name);
 }
 

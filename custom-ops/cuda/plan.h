@@ -30,17 +30,19 @@ struct Call {
 
 LayerShape ShapeOf(const Plan& plan);
 
-// Fills in what the loaded device code can do: less than the device can where only an older architecture's PTX was built.
+// Fills in what the loaded device code can do: less than the device can where only an older architecture's
+// PTX was built.
 cudaError_t ReadImage(Device* device);
 
 // Tokens whose scratch stays in L2; the layer runs chunk by chunk.
 int64_t TokensPerChunk(const Plan& plan, const Choice& choice, int64_t tokens);
 
 // Enqueues the layer as `choice` says, chunk by chunk.
-cudaError_t Enqueue(const Plan& plan, const Choice& choice, const blockrank_cuda_tensors& tensors, int64_t tokens,
-                    void* workspace, cudaStream_t stream);
+cudaError_t Enqueue(const Plan& plan, const Choice& choice, const blockrank_cuda_tensors& tensors,
+                    int64_t tokens, void* workspace, cudaStream_t stream);
 
-// The programs; each file loads its kernels in Prepare, so that a launch neither loads nor configures anything.
+// The programs; each file loads its kernels in Prepare, so that a launch neither loads nor configures
+// anything.
 cudaError_t PrepareGeneral(const Plan& plan);
 cudaError_t EnqueueGeneral(const Call& call);
 cudaError_t PrepareDecode(const Plan& plan);
@@ -64,10 +66,11 @@ T* OutputOf(const Call& call) {
   return static_cast<T*>(call.tensors->y) + call.token0 * call.plan->layer.out;
 }
 
-// Launches with the attributes that the device has: programmatic dependent launch, and clusters where `cluster` > 1.
+// Launches with the attributes that the device has: programmatic dependent launch, and clusters where
+// `cluster` > 1.
 template <class... Params, class... Args>
-cudaError_t LaunchKernel(const Call& call, void (*kernel)(Params...), dim3 grid, int threads, size_t shared_bytes,
-                         int cluster, const Args&... args) {
+cudaError_t LaunchKernel(const Call& call, void (*kernel)(Params...), dim3 grid, int threads,
+                         size_t shared_bytes, int cluster, const Args&... args) {
   cudaLaunchAttribute attributes[2] = {};
   cudaLaunchConfig_t config = {};
   config.gridDim = grid;
@@ -88,14 +91,17 @@ cudaError_t LaunchKernel(const Call& call, void (*kernel)(Params...), dim3 grid,
   return cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...);
 }
 
-// Loads the kernel and lets it have that much dynamic shared memory. All kernels ask for the same split between L1 and shared
-// memory: a multiprocessor that has to change it runs empty first, which would undo the overlap of neighbouring launches.
+// Loads the kernel and lets it have that much dynamic shared memory. All kernels ask for the same split
+// between L1 and shared memory: a multiprocessor that has to change it runs empty first, which would undo the
+// overlap of neighbouring launches.
 template <class Kernel>
 cudaError_t PrepareKernel(Kernel* kernel, size_t shared_bytes) {
   const void* function = reinterpret_cast<const void*>(kernel);
-  const cudaError_t error = cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
+  const cudaError_t error = cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                                 cudaSharedmemCarveoutMaxShared);
   if (error != cudaSuccess) return error;
-  return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
+  return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              static_cast<int>(shared_bytes));
 }
 
 // Bias and activation of a plan.
@@ -109,8 +115,8 @@ E EpilogueOf(const Call& call) {
 }  // namespace blockrank::cuda
 
 // Returns the error of a CUDA call from the enclosing function.
-#define BLOCKRANK_RETURN_IF_ERROR(call)                     \
-  do {                                                      \
-    const cudaError_t error_ = (call);                      \
-    if (error_ != cudaSuccess) return error_;               \
+#define BLOCKRANK_RETURN_IF_ERROR(call)       \
+  do {                                        \
+    const cudaError_t error_ = (call);        \
+    if (error_ != cudaSuccess) return error_; \
   } while (0)

@@ -31,10 +31,14 @@ __device__ __forceinline__ void CopyAsyncWait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
-// A plain 16-byte load that the compiler may not move across the waits below: for data that another kernel writes.
+// A plain 16-byte load that the compiler may not move across the waits below: for data that another kernel
+// writes.
 __device__ __forceinline__ uint4 Load16(const void* p) {
   uint4 v;
-  asm volatile("ld.global.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p) : "memory");
+  asm volatile("ld.global.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(p)
+               : "memory");
   return v;
 }
 // A 16-byte load of factors: read once per launch, so it need not stay in L1.
@@ -45,7 +49,9 @@ __device__ __forceinline__ uint4 LoadFactor16(const void* p) {
                : "l"(p));
   return v;
 }
-__device__ __forceinline__ void PrefetchL2(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
+__device__ __forceinline__ void PrefetchL2(const void* p) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
+}
 
 // Four 8×8 matrices of 16-bit elements; lane l gives the row address of matrix l / 8, row l % 8.
 __device__ __forceinline__ void LoadMatrix4(uint32_t (&r)[4], uint32_t shared) {
@@ -65,9 +71,11 @@ __device__ __forceinline__ void LoadMatrix4Transposed(uint32_t (&r)[4], uint32_t
 template <class T>
 __device__ __forceinline__ void Mma16x8x16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 template <>
-__device__ __forceinline__ void Mma16x8x16<__half>(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+__device__ __forceinline__ void Mma16x8x16<__half>(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                                   uint32_t b1) {
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
@@ -75,13 +83,15 @@ template <>
 __device__ __forceinline__ void Mma16x8x16<__nv_bfloat16>(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
                                                           uint32_t b1) {
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-// Programmatic dependent launch. Wait: the kernels before this one in the stream are complete and their writes visible.
-// Release: the next kernel may be scheduled once every block here has said so (it still waits before it reads).
+// Programmatic dependent launch. Wait: the kernels before this one in the stream are complete and their
+// writes visible. Release: the next kernel may be scheduled once every block here has said so (it still waits
+// before it reads).
 __device__ __forceinline__ void WaitForPreviousKernel() {
 #if defined(BLOCKRANK_HAS_CLUSTERS)
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -124,7 +134,8 @@ __device__ __forceinline__ void ClusterWait() {
   __syncthreads();
 #endif
 }
-// The address that `shared` of this block has in cluster member `rank`, and a 16-byte store to such an address.
+// The address that `shared` of this block has in cluster member `rank`, and a 16-byte store to such an
+// address.
 __device__ __forceinline__ uint32_t ClusterAddress(uint32_t shared, int rank) {
 #if defined(BLOCKRANK_HAS_CLUSTERS)
   uint32_t remote;
@@ -136,10 +147,13 @@ __device__ __forceinline__ uint32_t ClusterAddress(uint32_t shared, int rank) {
 }
 __device__ __forceinline__ void StoreCluster16(uint32_t address, const uint32_t (&v)[4]) {
 #if defined(BLOCKRANK_HAS_CLUSTERS)
-  asm volatile("st.shared::cluster.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(address), "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3])
+  asm volatile("st.shared::cluster.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(address), "r"(v[0]), "r"(v[1]),
+               "r"(v[2]), "r"(v[3])
                : "memory");
 #else
-  asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(address), "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3]) : "memory");
+  asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(address), "r"(v[0]), "r"(v[1]), "r"(v[2]),
+               "r"(v[3])
+               : "memory");
 #endif
 }
 
@@ -161,7 +175,8 @@ __device__ __forceinline__ void TransposeQuad(uint32_t (&v)[4]) {
 }
 
 __device__ __forceinline__ void StoreShared16(uint32_t shared, uint4 v) {
-  asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+  asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+               : "memory");
 }
 __device__ __forceinline__ uint4 LoadShared16(uint32_t shared) {
   uint4 v;

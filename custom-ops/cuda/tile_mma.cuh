@@ -1,6 +1,7 @@
-// The main loops that every tensor-core GEMM here shares: acc [kM × kN] += A [kM × k] · B [kN × k]ᵀ over k in tiles of 64, copied
-// into a ring of shared-memory stages: by cp.async for mma.sync, by the copy engine for wgmma. Rows of a tile are 128 bytes; the 16-byte chunk c of row i lies
-// at c ^ (i % 8), which is the tensor cores' own 128-byte swizzle, so mma.sync and wgmma read the same tiles.
+// The main loops that every tensor-core GEMM here shares: acc [kM × kN] += A [kM × k] · B [kN × k]ᵀ over k in
+// tiles of 64, copied into a ring of shared-memory stages: by cp.async for mma.sync, by the copy engine for
+// wgmma. Rows of a tile are 128 bytes; the 16-byte chunk c of row i lies at c ^ (i % 8), which is the tensor
+// cores' own 128-byte swizzle, so mma.sync and wgmma read the same tiles.
 #pragma once
 
 #include "tma.cuh"
@@ -11,8 +12,9 @@ namespace blockrank::cuda {
 constexpr int kTileK = 64;
 constexpr int kTileRowBytes = 128;
 
-// Copies tiles of kRows rows of one operand; a thread owns one chunk column of every (kThreads / 8)-th row. Integer
-// arithmetic is what limits this loop, so a copy costs one 64-bit addition, one comparison and the copy.
+// Copies tiles of kRows rows of one operand; a thread owns one chunk column of every (kThreads / 8)-th row.
+// Integer arithmetic is what limits this loop, so a copy costs one 64-bit addition, one comparison and the
+// copy.
 template <class T, int kRows, int kThreads>
 class TileLoader {
  public:
@@ -35,7 +37,8 @@ class TileLoader {
   }
 
  private:
-  static constexpr int kRowStep = kThreads / 8;  // a multiple of 8: the swizzle of a thread's rows is the same
+  static constexpr int kRowStep =
+      kThreads / 8;  // a multiple of 8: the swizzle of a thread's rows is the same
   static constexpr int kCopies = kRows / kRowStep;
   static_assert(kRows % kRowStep == 0 && kRowStep % 8 == 0);
   static __device__ __forceinline__ int Chunk() { return threadIdx.x % 8; }
@@ -46,8 +49,8 @@ class TileLoader {
   uint32_t offset_;
 };
 
-// What both instruction sets share. Accumulator (mi, ni, e) of a lane (g = lane / 4, t = lane % 4) is the element
-// row = Row() + 16·mi + g + 8·(e / 2), column = Column() + 8·ni + 2·t + e % 2.
+// What both instruction sets share. Accumulator (mi, ni, e) of a lane (g = lane / 4, t = lane % 4) is the
+// element row = Row() + 16·mi + g + 8·(e / 2), column = Column() + 8·ni + 2·t + e % 2.
 template <int M, int N>
 struct TileShape {
   static constexpr int kM = M, kN = N;
@@ -102,7 +105,8 @@ struct MmaWarpgroup : TileShape<M, N> {
   static __device__ __forceinline__ int Column() { return 0; }
 
   static __device__ __forceinline__ void Step(float (&acc)[kMI][kNI][4], uint32_t a, uint32_t b) {
-    const uint64_t a_desc = WgmmaDescriptor(a + threadIdx.x / 128 * 64 * kTileRowBytes), b_desc = WgmmaDescriptor(b);
+    const uint64_t a_desc = WgmmaDescriptor(a + threadIdx.x / 128 * 64 * kTileRowBytes),
+                   b_desc = WgmmaDescriptor(b);
     WgmmaFence();
 #pragma unroll
     for (int k = 0; k < kTileK / 16; ++k) Wgmma<T, N>::Issue(acc[0], a_desc + 2 * k, b_desc + 2 * k);
@@ -120,17 +124,20 @@ __device__ __forceinline__ void ClearAccumulators(float (&acc)[Mma::kMI][Mma::kN
       for (int e = 0; e < 4; ++e) acc[mi][ni][e] = 0.0f;
 }
 
-// Both loops run `steps` tiles of k. A cursor knows the columns of one step, how to Advance() to the next, and whether a block
-// of columns ends with it; end_block(cursor) follows the products of such a step. load_weights(cursor, stage, …) and
-// load_inputs(cursor, stage, …) copy the operands of a step into the stage at that shared address. Weights are constants,
-// so the first ones are on their way before the previous kernel has ended. No thread is in the stages any more on return.
+// Both loops run `steps` tiles of k. A cursor knows the columns of one step, how to Advance() to the next,
+// and whether a block of columns ends with it; end_block(cursor) follows the products of such a step.
+// load_weights(cursor, stage, …) and load_inputs(cursor, stage, …) copy the operands of a step into the stage
+// at that shared address. Weights are constants, so the first ones are on their way before the previous
+// kernel has ended. No thread is in the stages any more on return.
 
 template <class Mma, int kStages, class Cursor, class LoadWeights, class LoadInputs, class EndBlock>
-__device__ __forceinline__ void SyncMainLoop(float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t stages, int steps, Cursor cursor,
-                                             LoadWeights load_weights, LoadInputs load_inputs, EndBlock end_block) {
+__device__ __forceinline__ void SyncMainLoop(float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t stages, int steps,
+                                             Cursor cursor, LoadWeights load_weights, LoadInputs load_inputs,
+                                             EndBlock end_block) {
   constexpr uint32_t kAllStages = kStages * Mma::kStageBytes;
   Cursor ahead = cursor;
-  for (int s = 0; s < kStages - 1 && s < steps; ++s, ahead.Advance()) load_weights(ahead, stages + s * Mma::kStageBytes);
+  for (int s = 0; s < kStages - 1 && s < steps; ++s, ahead.Advance())
+    load_weights(ahead, stages + s * Mma::kStageBytes);
   WaitForPreviousKernel();
   ahead = cursor;
   for (int s = 0; s < kStages - 1; ++s) {
@@ -160,10 +167,12 @@ __device__ __forceinline__ void SyncMainLoop(float (&acc)[Mma::kMI][Mma::kNI][4]
   __syncthreads();
 }
 
-// One warp feeds the stages and the warpgroups empty them, each at its own pace: while one ends a block, the others multiply.
+// One warp feeds the stages and the warpgroups empty them, each at its own pace: while one ends a block, the
+// others multiply.
 template <class Mma, int kStages, class Cursor, class LoadWeights, class LoadInputs, class EndBlock>
-__device__ __forceinline__ void AsyncMainLoop(float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t stages, int steps, Cursor cursor,
-                                              LoadWeights load_weights, LoadInputs load_inputs, EndBlock end_block) {
+__device__ __forceinline__ void AsyncMainLoop(float (&acc)[Mma::kMI][Mma::kNI][4], uint32_t stages, int steps,
+                                              Cursor cursor, LoadWeights load_weights, LoadInputs load_inputs,
+                                              EndBlock end_block) {
   __shared__ __align__(8) uint64_t barriers[2 * kStages];
   const auto full = [&](int s) { return SharedAddress(barriers + s); };
   const auto empty = [&](int s) { return SharedAddress(barriers + kStages + s); };

@@ -1,4 +1,5 @@
-// The bulk tensor copy engine (TMA) of sm_90: barriers in shared memory that count bytes, and the copy of a box.
+// The bulk tensor copy engine (TMA) of sm_90: barriers in shared memory that count bytes, and the copy of a
+// box.
 #pragma once
 
 #include <cuda.h>
@@ -7,8 +8,8 @@
 
 namespace blockrank::cuda {
 
-// An operand as (k, batch, row) or (k, row, batch) with 64 × rows boxes in the 128-byte swizzle; coordinates beyond an extent
-// read as zeros, which is what ends a block of columns or rows.
+// An operand as (k, batch, row) or (k, row, batch) with 64 × rows boxes in the 128-byte swizzle; coordinates
+// beyond an extent read as zeros, which is what ends a block of columns or rows.
 struct TensorMap {
   CUtensorMap map;
 };
@@ -27,7 +28,8 @@ __device__ __forceinline__ void BarrierArrive(uint32_t barrier) {
 // Arrives and announces the bytes that copies will bring.
 __device__ __forceinline__ void BarrierExpect(uint32_t barrier, int bytes) {
 #if defined(BLOCKRANK_HAS_CLUSTERS)
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
 #endif
 }
 // Until the phase of that parity is complete.
@@ -36,16 +38,18 @@ __device__ __forceinline__ void BarrierWait(uint32_t barrier, int parity) {
   asm volatile(
       "{\n.reg .pred done;\nWAIT_%=:\n"
       "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-      "@!done bra WAIT_%=;\n}" ::"r"(barrier), "r"(parity)
+      "@!done bra WAIT_%=;\n}" ::"r"(barrier),
+      "r"(parity)
       : "memory");
 #endif
 }
 
-__device__ __forceinline__ void CopyBox(uint32_t shared, const TensorMap& map, int x, int y, int z, uint32_t barrier) {
+__device__ __forceinline__ void CopyBox(uint32_t shared, const TensorMap& map, int x, int y, int z,
+                                        uint32_t barrier) {
 #if defined(BLOCKRANK_HAS_CLUSTERS)
   asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(
-          shared),
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, "
+      "%5}], [%2];" ::"r"(shared),
       "l"(&map), "r"(barrier), "r"(x), "r"(y), "r"(z)
       : "memory");
 #endif

@@ -56,8 +56,8 @@ __device__ __forceinline__ float Activate(float v, blockrank_cuda_activation act
   }
 }
 
-// The activation of kCount values: the switch is outside of the loop, since a copy of every branch for every value of an
-// unrolled tile overflows the instruction cache (measured: 13 µs for one 128 × 128 tile).
+// The activation of kCount values: the switch is outside of the loop, since a copy of every branch for every
+// value of an unrolled tile overflows the instruction cache (measured: 13 µs for one 128 × 128 tile).
 template <int kCount>
 __device__ __forceinline__ void ActivateAll(float (&v)[kCount], blockrank_cuda_activation activation) {
   switch (activation) {

@@ -29,7 +29,8 @@ std::vector<uint8_t> GuardedBuffer::Read() const {
 bool GuardedBuffer::GuardsIntact() const {
   std::vector<uint8_t> before(kGuard + shift_), after(kGuard);
   CheckCuda(cudaMemcpy(before.data(), base_, before.size(), cudaMemcpyDeviceToHost), "read guard");
-  CheckCuda(cudaMemcpy(after.data(), static_cast<uint8_t*>(data()) + bytes_, kGuard, cudaMemcpyDeviceToHost), "read guard");
+  CheckCuda(cudaMemcpy(after.data(), static_cast<uint8_t*>(data()) + bytes_, kGuard, cudaMemcpyDeviceToHost),
+            "read guard");
   const auto intact = [](const std::vector<uint8_t>& guard) {
     return std::all_of(guard.begin(), guard.end(), [](uint8_t byte) { return byte == kGuardByte; });
   };
@@ -67,14 +68,18 @@ DeviceCase::DeviceCase(const Case& c, int64_t shift)
   s_.Write(c.s.bytes);
   u_.Write(c.u.bytes);
   b_.Write(c.b.bytes);
-  tensors_ = {x_.data(), v_.data(), c.s.bytes.empty() ? nullptr : s_.data(), u_.data(), c.b.bytes.empty() ? nullptr : b_.data(),
+  tensors_ = {x_.data(),
+              v_.data(),
+              c.s.bytes.empty() ? nullptr : s_.data(),
+              u_.data(),
+              c.b.bytes.empty() ? nullptr : b_.data(),
               y_.data()};
 }
 
 void DeviceCase::Launch(cudaStream_t stream) const {
   char message[256];
-  if (blockrank_cuda_launch(plan_, &tensors_, case_.tokens, workspace_.data(), workspace_bytes_, stream, message,
-                            sizeof message) != BLOCKRANK_CUDA_OK)
+  if (blockrank_cuda_launch(plan_, &tensors_, case_.tokens, workspace_.data(), workspace_bytes_, stream,
+                            message, sizeof message) != BLOCKRANK_CUDA_OK)
     throw std::runtime_error(message);
 }
 

@@ -14,7 +14,8 @@ inline void CheckCuda(cudaError_t error, const char* what) {
   if (error != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error));
 }
 
-// Device memory whose 256 bytes on either side must stay as they are; `shift` moves the start off its alignment.
+// Device memory whose 256 bytes on either side must stay as they are; `shift` moves the start off its
+// alignment.
 class GuardedBuffer {
  public:
   explicit GuardedBuffer(int64_t bytes, int64_t shift = 0);
@@ -48,7 +49,8 @@ class DeviceCase {
 
   // The public entry point; throws with its message.
   void Launch(cudaStream_t stream) const;
-  // Poisons Y and the scratch, runs `enqueue` on a stream, and returns Y's bytes; throws when a guard was overwritten.
+  // Poisons Y and the scratch, runs `enqueue` on a stream, and returns Y's bytes; throws when a guard was
+  // overwritten.
   std::vector<uint8_t> Run(const std::function<void(cudaStream_t)>& enqueue);
   std::vector<uint8_t> Run() {
     return Run([this](cudaStream_t stream) { Launch(stream); });

@@ -48,8 +48,12 @@ struct Noisy {
 class TokenReference {
  public:
   TokenReference(const Case& c)
-      : c_(c), l_(c.layer), p_(CeilDiv(l_.in, l_.b_in)), q_(CeilDiv(l_.out, l_.b_out)),
-        rounding_(UnitRoundoff(l_.factor_type)), kept_rounding_(l_.io_type == l_.factor_type ? rounding_ : kFloat) {}
+      : c_(c),
+        l_(c.layer),
+        p_(CeilDiv(l_.in, l_.b_in)),
+        q_(CeilDiv(l_.out, l_.b_out)),
+        rounding_(UnitRoundoff(l_.factor_type)),
+        kept_rounding_(l_.io_type == l_.factor_type ? rounding_ : kFloat) {}
 
   void Run(int64_t token, double* y, double* deviation) const {
     for (int64_t o = 0; o < l_.out; ++o) y[o] = deviation[o] = 0;
@@ -90,8 +94,8 @@ class TokenReference {
     variance += kFloat * kFloat * static_cast<double>(k) * squares;
     if (l_.bias != BLOCKRANK_CUDA_NO_BIAS) sum += c_.b.values[l_.bias == BLOCKRANK_CUDA_BIAS_VECTOR ? o : 0];
     const double out = Activate(sum, l_.activation);
-    // The activations' slopes are at most 1.13; their own float32 arithmetic costs a few ulps of the argument. The smallest
-    // step of float16 bounds what is rounded to a subnormal.
+    // The activations' slopes are at most 1.13; their own float32 arithmetic costs a few ulps of the
+    // argument. The smallest step of float16 bounds what is rounded to a subnormal.
     const double storing = UnitRoundoff(l_.io_type) * std::abs(out) + 4 * kFloat * std::abs(sum);
     const double smallest = l_.io_type == BLOCKRANK_CUDA_FLOAT16 ? std::ldexp(1.0, -25) : 1e-37;
     y[o] = out;
@@ -183,13 +187,17 @@ std::vector<double> Decode(blockrank_cuda_type type, const std::vector<uint8_t>&
 
 Case RandomCase(const blockrank_cuda_layer& l, int64_t tokens, uint64_t seed) {
   const bool monarch = l.structure == BLOCKRANK_CUDA_MONARCH, blast = l.structure == BLOCKRANK_CUDA_BLAST;
-  const double p = static_cast<double>(CeilDiv(l.in, l.b_in)), k = static_cast<double>(monarch ? l.b_in * l.r : l.r);
+  const double p = static_cast<double>(CeilDiv(l.in, l.b_in)),
+               k = static_cast<double>(monarch ? l.b_in * l.r : l.r);
   Case c = {l, tokens, {}, {}, {}, {}, {}};
   c.x = RandomTensor(l.io_type, tokens * l.in, 1.0, seed * 8 + 1);
   c.v = RandomTensor(l.factor_type, (monarch ? l.b_out : 1) * l.r * l.in, 1 / std::sqrt(p), seed * 8 + 2);
-  c.s = RandomTensor(l.factor_type, blast ? l.b_out * l.b_in * l.r : 0, 1 / std::sqrt(static_cast<double>(l.b_in)), seed * 8 + 3);
+  c.s = RandomTensor(l.factor_type, blast ? l.b_out * l.b_in * l.r : 0,
+                     1 / std::sqrt(static_cast<double>(l.b_in)), seed * 8 + 3);
   c.u = RandomTensor(l.factor_type, l.out * static_cast<int64_t>(k), 1 / std::sqrt(k), seed * 8 + 4);
-  const int64_t biases = l.bias == BLOCKRANK_CUDA_BIAS_VECTOR ? l.out : l.bias == BLOCKRANK_CUDA_BIAS_SCALAR ? 1 : 0;
+  const int64_t biases = l.bias == BLOCKRANK_CUDA_BIAS_VECTOR   ? l.out
+                         : l.bias == BLOCKRANK_CUDA_BIAS_SCALAR ? 1
+                                                                : 0;
   c.b = RandomTensor(l.io_type, biases, 1.0, seed * 8 + 5);
   return c;
 }
@@ -199,10 +207,12 @@ std::string Describe(const Case& c) {
   const char* types[] = {"f32", "f16", "bf16"};
   const blockrank_cuda_layer& l = c.layer;
   char text[256];
-  snprintf(text, sizeof text, "%s %lld→%lld b %lld×%lld r %lld, %s x %s, activation %d, order %d, bias %d, %lld tokens",
-           structures[l.structure], static_cast<long long>(l.in), static_cast<long long>(l.out), static_cast<long long>(l.b_in),
-           static_cast<long long>(l.b_out), static_cast<long long>(l.r), types[l.io_type], types[l.factor_type], l.activation,
-           l.output_order, l.bias, static_cast<long long>(c.tokens));
+  snprintf(text, sizeof text,
+           "%s %lld→%lld b %lld×%lld r %lld, %s x %s, activation %d, order %d, bias %d, %lld tokens",
+           structures[l.structure], static_cast<long long>(l.in), static_cast<long long>(l.out),
+           static_cast<long long>(l.b_in), static_cast<long long>(l.b_out), static_cast<long long>(l.r),
+           types[l.io_type], types[l.factor_type], l.activation, l.output_order, l.bias,
+           static_cast<long long>(c.tokens));
   return text;
 }
 
@@ -233,11 +243,13 @@ Verdict Compare(const Case& c, const Expected& expected, const std::vector<doubl
       worst = std::max(worst, error);
       squares += error * error;
     }
-  const double count = static_cast<double>(std::max<size_t>(expected.y.size(), 1)), rms = std::sqrt(squares / count);
+  const double count = static_cast<double>(std::max<size_t>(expected.y.size(), 1)),
+               rms = std::sqrt(squares / count);
   Verdict verdict = {finite && worst <= 6 && rms <= 1.5, worst, rms, ""};
   if (!verdict.right) {
     char text[512];
-    snprintf(text, sizeof text, "%s: worst error %.3g deviations (6 allowed), root mean square %.3g (1.5 allowed)%s",
+    snprintf(text, sizeof text,
+             "%s: worst error %.3g deviations (6 allowed), root mean square %.3g (1.5 allowed)%s",
              Describe(c).c_str(), worst, rms, finite ? "" : ", with NaN or infinity");
     verdict.message = text;
   }

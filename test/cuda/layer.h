@@ -1,4 +1,5 @@
-// A random layer in host memory for the GPU checks, and its float64 reference with the error that rounding explains.
+// A random layer in host memory for the GPU checks, and its float64 reference with the error that rounding
+// explains.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +32,8 @@ struct Case {
 Case RandomCase(const blockrank_cuda_layer& layer, int64_t tokens, uint64_t seed);
 std::string Describe(const Case& c);
 
-// y in float64 and, element by element, the root-sum-square of what each rounding and each float32 sum may add: with t and z
-// rounded to the factor type (16-bit types) or kept in float32.
+// y in float64 and, element by element, the root-sum-square of what each rounding and each float32 sum may
+// add: with t and z rounded to the factor type (16-bit types) or kept in float32.
 struct Expected {
   std::vector<int64_t> tokens;  // which tokens were computed
   std::vector<double> y, deviation;
