@@ -7,7 +7,7 @@ import { errorMessage } from '../progress.js';
 
 /**
  * Creates a session of a pair that runs turn by turn: its idle threads stop at the end of each run, else they would spin into
- * the other's turn (on 2 cores that made both several times slower).
+ * the other's turn (seen on 2 busy cores: 2.5 times slower).
  * @throws BlockrankError IO where there is no such file, SESSION naming the model, or the loader's codes
  */
 export async function openSession(
