@@ -1,4 +1,5 @@
 // Biases in the form that the operators take: a vector of [out] or [1] in the type of X.
+import { constantNumbers, formOf } from './constants.js';
 import { encodeFloats } from './floats.js';
 import type { Names } from './names.js';
 import type { Bias } from './rule.js';
@@ -15,10 +16,12 @@ export class BiasStore {
 
   /** The name of the bias itself where it fits as it is, else of a scaled, flattened copy. */
   async name(bias: Bias, type: FactorType): Promise<string> {
-    const { tensor } = bias.constant;
-    if (tensor.dims.length === 1 && bias.scale === 1) return bias.name;
-    return this.make(`${bias.constant.name}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`, type, () =>
-      tensor.floats().map((value) => value * bias.scale),
+    const { constant } = bias;
+    if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
+    return this.make(
+      `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`,
+      type,
+      () => constantNumbers(constant).map((value) => value * bias.scale),
     );
   }
 

@@ -1,6 +1,6 @@
 // The way back: every ai.blockrank node becomes a plain MatMul again.
 import { throwIfAborted } from './abort.js';
-import { findConstant } from './constants.js';
+import { constantNumbers, findConstant } from './constants.js';
 import { denseTransposed } from './dense-weight.js';
 import { BlockrankError } from './errors.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
@@ -87,9 +87,9 @@ async function storeWeight(
   const { V, S, U } = factors;
   const numbers: Factors = {
     ...spec,
-    V: V!.tensor.floats(),
-    U: U!.tensor.floats(),
-    ...(S && { S: S.tensor.floats() }),
+    V: constantNumbers(V!),
+    U: constantNumbers(U!),
+    ...(S && { S: constantNumbers(S) }),
   };
   const name = names.unique(V!.name.endsWith('.V') ? V!.name.slice(0, -2) : `${V!.name}.dense`);
   const bytes = encodeFloats(denseTransposed(numbers, interleaved), type);
@@ -115,8 +115,8 @@ function denseNodes(
 
 /** The zero that a node without a bias passes to a function that takes one. */
 function isZero(graph: Graph, bias: string): boolean {
-  const tensor = findConstant(graph, bias)?.tensor;
-  return tensor?.count === 1 && tensor.floats()[0] === 0;
+  const constant = findConstant(graph, bias);
+  return constant?.tensor.count === 1 && constantNumbers(constant)[0] === 0;
 }
 
 /** What the graph declares for X, Y or a constant bias, else the factors' own type. */
@@ -125,9 +125,8 @@ function valueType(
   graph: Graph,
   declared: ReadonlyMap<string, string>,
 ): 'float32' | 'float16' {
-  const biasType = bias === undefined ? undefined : findConstant(graph, bias)?.tensor.dtype;
-  const type =
-    declared.get(node.inputs[0]) ?? declared.get(node.outputs[0]) ?? biasType ?? factors.V!.tensor.dtype;
+  const biasType = bias === undefined ? undefined : findConstant(graph, bias)?.dtype;
+  const type = declared.get(node.inputs[0]) ?? declared.get(node.outputs[0]) ?? biasType ?? factors.V!.dtype;
   return type === 'float16' ? 'float16' : 'float32';
 }
 

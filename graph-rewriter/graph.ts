@@ -61,6 +61,19 @@ export class Graph {
     return this.producers.get(name);
   }
 
+  /** This graph or the nearest one around it that defines the value; this one where none does. */
+  definerOf(name: string): Graph {
+    return this.nearest(name) ?? this;
+  }
+
+  private nearest(name: string): Graph | undefined {
+    return this.defines(name) ? this : this.outer?.nearest(name);
+  }
+
+  private defines(name: string): boolean {
+    return this.producers.has(name) || this.initializers.has(name) || this.inputs.has(name);
+  }
+
   /** Nodes of this graph that read the value, themselves or in their bodies. */
   readers(name: string): readonly Node[] {
     return this.readersOf.get(name) ?? [];

@@ -1,5 +1,5 @@
 // Every matrix product of a model, in graph order, with the match or the reason that the rules give.
-import { findConstant, type Constant } from './constants.js';
+import { type Constant, findConstant, formOf, storedBytes } from './constants.js';
 import { BlockrankError } from './errors.js';
 import type { Graph } from './graph.js';
 import type { Model } from './model.js';
@@ -45,9 +45,13 @@ function describe(node: Node, result: Match | Refusal, place = ''): Layer {
     op: node.opType,
     weight: name,
     shape: match ? { in: match.in, out: match.out } : refusedShape(node, result),
-    dtype: weight?.tensor.dtype ?? '',
+    dtype: weight?.dtype ?? '',
     location: weight?.location ?? null,
-    bytes: weight?.tensor.bytes ?? 0,
+    bytes: weight ? bytesOf(weight) : 0,
+    ...(weight &&
+      weight.dtype !== weight.tensor.dtype && {
+        stored: { dtype: weight.tensor.dtype, bytes: storedBytes(weight) },
+      }),
     weightKey: match ? weightKey(match) : null,
     input: node.inputs[0],
     bias: match?.bias !== undefined,
@@ -58,12 +62,19 @@ function describe(node: Node, result: Match | Refusal, place = ''): Layer {
   return { info, ...(match && { match }) };
 }
 
+function bytesOf({ tensor, conversions }: Constant): number {
+  return [tensor, ...conversions.flatMap(({ tensors }) => tensors)].reduce(
+    (sum, { bytes }) => sum + bytes,
+    0,
+  );
+}
+
 /** Of a weight that stays dense for other reasons than its form. */
 function refusedShape(node: Node, result: Match | Refusal): LayerInfo['shape'] {
   const { weight } = result;
-  if (weight?.tensor.dims.length !== 2 || !isReadOnTheRight(node, result)) return null;
-  const [rows, columns] = weight.tensor.dims;
-  const isOutIn = weight.transposed !== (node.is('Gemm') && node.int('transB', 0) !== 0);
+  if (weight?.dims.length !== 2 || !isReadOnTheRight(node, result)) return null;
+  const [rows, columns] = weight.dims;
+  const isOutIn = node.opType !== 'MatMul' && node.int('transB', 0) !== 0;
   return isOutIn ? { in: columns, out: rows } : { in: rows, out: columns };
 }
 
@@ -73,7 +84,7 @@ function isReadOnTheRight(node: Node, result: Match | Refusal): boolean {
 
 /** Equal where the same stored numbers are used the same way. */
 function weightKey({ weight, storedOutIn, scale }: Match): string {
-  return `${weight.name}${storedOutIn ? ' transposed' : ''}${scale === 1 ? '' : ` times ${scale}`}`;
+  return `${weight.name}${formOf(weight)}${storedOutIn ? ' transposed' : ''}${scale === 1 ? '' : ` times ${scale}`}`;
 }
 
 /** Products in the bodies of If, Loop and Scan: listed, with where they are. */

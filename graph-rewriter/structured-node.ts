@@ -50,9 +50,9 @@ function readSpec(
   structure: StructureSpec['structure'],
   { V, S, U }: StructuredNode['factors'],
 ): StructuredNode['spec'] {
-  const v = V!.tensor.dims;
-  const u = U!.tensor.dims;
-  const s = S?.tensor.dims ?? [];
+  const v = V!.dims;
+  const u = U!.dims;
+  const s = S?.dims ?? [];
   const spec =
     structure === 'monarch'
       ? { structure, rank: v[1], blocksIn: u[1], blocksOut: v[0], in: v[2], out: u[0] }

@@ -1,5 +1,6 @@
 // Replaces nodes of a graph by others and drops the constants that only they read.
 import type { onnx } from 'onnx-proto';
+import { isStep } from './constants.js';
 import { nodeField } from './encode.js';
 import type { Graph } from './graph.js';
 import type { Node } from './node.js';
@@ -39,7 +40,7 @@ function lastOf({ old }: Swap): Node {
   return old.reduce((a, b) => (b.index > a.index ? b : a));
 }
 
-/** Adds to `removed` the Constant, Identity and Transpose nodes whose readers are all removed; returns the initializers without readers. */
+/** Adds to `removed` the Constant nodes, and those between constants and products, whose readers are all removed; returns the initializers without readers. */
 function sweep(graph: Graph, removed: Set<Node>, read: ReadonlySet<string>): Set<string> {
   const unused = new Set<string>();
   const pending = [...removed].flatMap((node) => node.inputs);
@@ -49,7 +50,7 @@ function sweep(graph: Graph, removed: Set<Node>, read: ReadonlySet<string>): Set
     if (graph.initializers.has(name)) unused.add(name);
     const producer = graph.producer(name);
     if (producer === undefined || removed.has(producer)) continue;
-    if (!['Constant', 'Identity', 'Transpose'].some((op) => producer.is(op))) continue;
+    if (!producer.is('Constant') && !isStep(producer)) continue;
     removed.add(producer);
     pending.push(...producer.inputs);
   }

@@ -1,5 +1,5 @@
 // A weight that something else reads too cannot be dropped: rewriting would only add to the file.
-import type { Constant } from '../constants.js';
+import { type Constant, isStep } from '../constants.js';
 import type { Graph } from '../graph.js';
 import { isRefusal, type Match, type Refusal, refuse } from '../rule.js';
 
@@ -29,7 +29,7 @@ function otherReader(weight: Constant, graph: Graph, products: ReadonlySet<unkno
     if (graph.outputs.has(name)) return 'the outputs of the graph';
     for (const reader of graph.readers(name)) {
       if (products.has(reader)) continue;
-      if (!reader.is('Identity') && !reader.is('Transpose')) return reader.label;
+      if (!isStep(reader) || reader.inputs[0] !== name) return reader.label;
       if (!pending.includes(reader.outputs[0])) pending.push(reader.outputs[0]);
     }
   }

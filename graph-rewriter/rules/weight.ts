@@ -12,13 +12,13 @@ export function findWeight(node: Node, graph: Graph): Constant | Refusal {
   const [left, name] = node.inputs;
   const weight = findConstant(graph, name);
   if (weight === undefined) return notConstant(node, graph, left, name);
-  if (graph.inputs.has(weight.name))
+  if (weight.graph.inputs.has(weight.name))
     return refuse(
       'weight-is-graph-input',
       `'${weight.name}' is also an input of the graph, so each run may replace it. Export it as a plain initializer.`,
       weight,
     );
-  const { dims, dtype } = weight.tensor;
+  const { dims, dtype } = weight;
   if (dims.length !== 2)
     return refuse(
       'weight-rank',

@@ -17,6 +17,12 @@ export function tensor(
   return { name, dims: [...dims], dataType: dataTypeNumber(type), rawData };
 }
 
+/** A shape, axes. */
+export function int64s(name: string, values: readonly number[]): onnx.ITensorProto {
+  const rawData = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+  return { name, dims: [values.length], dataType: dataTypeNumber('int64'), rawData };
+}
+
 type Attributes = Record<string, number | string | readonly number[] | onnx.ITensorProto | onnx.IGraphProto>;
 
 /** Whole numbers become INT, so floats are given as `{ f: 0.5 }` in `extra`. */
