@@ -2,13 +2,14 @@
 import { BlockrankError } from './errors.js';
 import type { ExternalFiles } from './external.js';
 import { Node } from './node.js';
-import { FUNCTION, GRAPH, TENSOR, VALUE_INFO } from './schema.js';
+import { FUNCTION, GRAPH, SPARSE_TENSOR, TENSOR, VALUE_INFO } from './schema.js';
 import { Tensor } from './tensor.js';
 import type { Message } from './wire/message.js';
 
 interface GraphContent {
   readonly nodes: readonly Message[];
   readonly initializers: readonly Message[];
+  readonly sparse: readonly string[];
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
 }
@@ -16,6 +17,8 @@ interface GraphContent {
 export class Graph {
   readonly nodes: readonly Node[];
   readonly initializers: ReadonlyMap<string, Tensor>;
+  /** Names of sparse initializers. */
+  readonly sparse: ReadonlySet<string>;
   readonly inputs: ReadonlySet<string>;
   readonly outputs: ReadonlySet<string>;
   private readonly producers = new Map<string, Node>();
@@ -30,6 +33,7 @@ export class Graph {
     content: GraphContent,
   ) {
     this.nodes = content.nodes.map((node, index) => new Node(node, index));
+    this.sparse = new Set(content.sparse);
     this.inputs = new Set(content.inputs);
     this.outputs = new Set(content.outputs);
     this.initializers = this.indexInitializers(content.initializers);
@@ -43,6 +47,9 @@ export class Graph {
     return new Graph(message, files, outer, {
       nodes: message.messages(GRAPH.node),
       initializers: message.messages(GRAPH.initializer),
+      sparse: message
+        .messages(GRAPH.sparseInitializer)
+        .map((t) => t.message(SPARSE_TENSOR.values)?.string(TENSOR.name) ?? ''),
       inputs: names(GRAPH.input).filter((name) => !oldInputs || !initializers.has(name)),
       outputs: names(GRAPH.output),
     });
@@ -52,6 +59,7 @@ export class Graph {
     return new Graph(message, files, undefined, {
       nodes: message.messages(FUNCTION.node),
       initializers: [],
+      sparse: [],
       inputs: message.strings(FUNCTION.input),
       outputs: message.strings(FUNCTION.output),
     });
@@ -71,7 +79,12 @@ export class Graph {
   }
 
   private defines(name: string): boolean {
-    return this.producers.has(name) || this.initializers.has(name) || this.inputs.has(name);
+    return (
+      this.producers.has(name) ||
+      this.initializers.has(name) ||
+      this.inputs.has(name) ||
+      this.sparse.has(name)
+    );
   }
 
   /** Nodes of this graph that read the value, themselves or in their bodies. */

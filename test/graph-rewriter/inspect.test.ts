@@ -93,7 +93,7 @@ describe('inspectModel', () => {
     expect(layers[0].reason).to.include({ code: 'weight-tied' });
   });
 
-  it('lists quantized and fused products as not supported', async () => {
+  it('lists quantized products as not supported, and what they are', async () => {
     const nodes = [
       node('MatMulNBits', ['x', 'w'], ['a'], {}, { domain: 'com.microsoft' }),
       node('MatMulInteger', ['x', 'w'], ['y']),
@@ -103,6 +103,9 @@ describe('inspectModel', () => {
       'operator-not-supported',
       'operator-not-supported',
     ]);
+    expect(layers[0].reason?.message).to.match(
+      /MatMulNBits #0 has a weight packed .*; rewrite the model before/,
+    );
   });
 
   it('refuses files that are no models', async () => {

@@ -71,6 +71,7 @@ export interface ModelParts {
   readonly inputs: readonly onnx.IValueInfoProto[];
   readonly outputs: readonly onnx.IValueInfoProto[];
   readonly initializers?: readonly onnx.ITensorProto[];
+  readonly sparse?: readonly onnx.ISparseTensorProto[];
   readonly valueInfo?: readonly onnx.IValueInfoProto[];
   readonly functions?: readonly onnx.IFunctionProto[];
   readonly opset?: number;
@@ -91,6 +92,7 @@ export function encodeModel(parts: ModelParts): Uint8Array {
       input: [...parts.inputs],
       output: [...parts.outputs],
       initializer: [...(parts.initializers ?? [])],
+      sparseInitializer: [...(parts.sparse ?? [])],
       valueInfo: [...(parts.valueInfo ?? [])],
     },
   }).finish();
