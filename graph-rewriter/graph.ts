@@ -30,6 +30,8 @@ export class Graph {
     readonly files: ExternalFiles,
     /** The graph whose values this one may read. */
     readonly outer: Graph | undefined,
+    /** Path of the nodes and bodies around this graph, each followed by a slash; '' for a model's. */
+    readonly place: string,
     content: GraphContent,
   ) {
     this.nodes = content.nodes.map((node, index) => new Node(node, index));
@@ -41,10 +43,20 @@ export class Graph {
   }
 
   /** `oldInputs`: before IR 4 the inputs also listed every initializer, which did not make it replaceable. */
-  static of(message: Message, files: ExternalFiles, outer?: Graph, oldInputs = false): Graph {
+  static of(message: Message, files: ExternalFiles, oldInputs = false): Graph {
+    return Graph.build(message, files, undefined, '', oldInputs);
+  }
+
+  private static build(
+    message: Message,
+    files: ExternalFiles,
+    outer: Graph | undefined,
+    place: string,
+    oldInputs = false,
+  ): Graph {
     const names = (field: number) => message.messages(field).map((info) => info.string(VALUE_INFO.name));
     const initializers = new Set(message.messages(GRAPH.initializer).map((t) => t.string(TENSOR.name)));
-    return new Graph(message, files, outer, {
+    return new Graph(message, files, outer, place, {
       nodes: message.messages(GRAPH.node),
       initializers: message.messages(GRAPH.initializer),
       sparse: message
@@ -56,7 +68,7 @@ export class Graph {
   }
 
   static ofFunction(message: Message, files: ExternalFiles): Graph {
-    return new Graph(message, files, undefined, {
+    return new Graph(message, files, undefined, '', {
       nodes: message.messages(FUNCTION.node),
       initializers: [],
       sparse: [],
@@ -72,6 +84,31 @@ export class Graph {
   /** This graph or the nearest one around it that defines the value; this one where none does. */
   definerOf(name: string): Graph {
     return this.nearest(name) ?? this;
+  }
+
+  /** This graph and all bodies in it. */
+  within(): Graph[] {
+    return [this, ...[...this.bodiesOf.values()].flat().flatMap((body) => body.within())];
+  }
+
+  /** The nodes that name a value of this graph as an input, here and in bodies. */
+  uses(name: string): { readonly node: Node; readonly graph: Graph }[] {
+    return this.readers(name).flatMap((node) => [
+      ...(node.inputs.includes(name) ? [{ node, graph: this as Graph }] : []),
+      ...this.capturing(node, name).flatMap((body) => body.uses(name)),
+    ]);
+  }
+
+  /** The value is an output of this graph, or of a body that captures it. */
+  isOutput(name: string): boolean {
+    return (
+      this.outputs.has(name) ||
+      this.readers(name).some((node) => this.capturing(node, name).some((body) => body.isOutput(name)))
+    );
+  }
+
+  private capturing(node: Node, name: string): Graph[] {
+    return this.bodies(node).filter((body) => !body.defines(name));
   }
 
   private nearest(name: string): Graph | undefined {
@@ -113,7 +150,9 @@ export class Graph {
       if (this.producers.has(name) || this.initializers.has(name)) throw this.duplicate(name);
       this.producers.set(name, node);
     }
-    const bodies = node.bodies().map((body) => Graph.of(body, this.files, this));
+    const bodies = node
+      .bodies()
+      .map((body, i) => Graph.build(body, this.files, this, `${this.place}${node.id}/${i}/`));
     if (bodies.length > 0) this.bodiesOf.set(node, bodies);
     for (const name of new Set([...node.inputs, ...bodies.flatMap((body) => [...body.namesRead()])])) {
       if (name === '') continue;

@@ -16,15 +16,13 @@ export interface Layer {
 }
 
 export function findLayers(model: Model): Layer[] {
-  const products = model.graph.nodes.filter(isProduct);
-  products.forEach(checkArity);
-  const results = refuseTied(
-    products.map((node) => matchProduct(node, model.graph)),
-    model.graph,
-  );
-  const layers = products.map((node, i) => describe(node, results[i]));
-  const nested = [...nestedProducts(model.graph, ''), ...functionProducts(model)];
-  return withUniqueIds([...layers, ...nested]);
+  const products = model.graph
+    .within()
+    .flatMap((graph) => graph.nodes.filter(isProduct).map((node) => ({ node, graph })));
+  products.forEach(({ node }) => checkArity(node));
+  const results = refuseTied(products.map(({ node, graph }) => matchProduct(node, graph)));
+  const layers = products.map(({ node, graph }, i) => describe(node, results[i], graph.place));
+  return withUniqueIds([...layers, ...functionProducts(model)]);
 }
 
 function checkArity(node: Node): void {
@@ -35,12 +33,12 @@ function checkArity(node: Node): void {
     );
 }
 
-function describe(node: Node, result: Match | Refusal, place = ''): Layer {
+function describe(node: Node, result: Match | Refusal, place: string): Layer {
   const match = isRefusal(result) ? undefined : result;
   const { weight } = result;
   const name = match?.weightName ?? weight?.name ?? node.inputs[1];
   const info: LayerInfo = {
-    id: place + (node.name === '' ? `${node.opType}#${node.index}` : node.name),
+    id: place + node.id,
     node: node.name,
     op: node.opType,
     weight: name,
@@ -56,7 +54,7 @@ function describe(node: Node, result: Match | Refusal, place = ''): Layer {
     input: node.inputs[0],
     bias: match?.bias !== undefined,
     activation: match?.activation ?? 'none',
-    fused: match ? match.nodes.slice(1).map((n) => (n.name === '' ? `${n.opType}#${n.index}` : n.name)) : [],
+    fused: match ? match.nodes.slice(1).map(({ id }) => id) : [],
     ...(isRefusal(result) && { reason: result.reason }),
   };
   return { info, ...(match && { match }) };
@@ -84,43 +82,25 @@ function isReadOnTheRight(node: Node, result: Match | Refusal): boolean {
 
 /** Equal where the same stored numbers are used the same way. */
 function weightKey({ weight, storedOutIn, scale }: Match): string {
-  return `${weight.name}${formOf(weight)}${storedOutIn ? ' transposed' : ''}${scale === 1 ? '' : ` times ${scale}`}`;
+  return `${weight.graph.place}${weight.name}${formOf(weight)}${storedOutIn ? ' transposed' : ''}${scale === 1 ? '' : ` times ${scale}`}`;
 }
 
-/** Products in the bodies of If, Loop and Scan: listed, with where they are. */
-function nestedProducts(graph: Graph, place: string): Layer[] {
-  return graph.nodes.flatMap((node) =>
-    graph.bodies(node).flatMap((body, i) => {
-      const inside = `${place}${node.name === '' ? `${node.opType}#${node.index}` : node.name}/${i}/`;
-      return [...refusedProducts(body, inside, `a body of ${node.label}`), ...nestedProducts(body, inside)];
-    }),
-  );
-}
-
+/** Products in the model's own functions: listed, with where they are. */
 function functionProducts(model: Model): Layer[] {
   return [...model.functions].flatMap(([name, body]) =>
-    refusedProducts(body, `${name}/`, `the function ${name}`),
+    body
+      .within()
+      .flatMap((graph) => graph.nodes.filter(isProduct).map((node) => refusedProduct(node, graph, name))),
   );
 }
 
-function refusedProducts(graph: Graph, place: string, where: string): Layer[] {
-  const isWeighted = (node: Node) => visibleConstant(graph, node.inputs[1] ?? '') !== undefined;
-  return graph.nodes.filter(isProduct).map((node) => {
-    const refusal = isWeighted(node)
-      ? refuse('inside-subgraph', `${node.label} is in ${where}, where nothing is rewritten yet.`)
-      : refuse('weight-not-constant', `'${node.inputs[1]}' of ${node.label} in ${where} is computed.`);
-    const weight = visibleConstant(graph, node.inputs[1] ?? '');
-    return describe(node, weight ? { ...refusal, weight } : refusal, place);
-  });
-}
-
-/** Looks outwards through the graphs around a body. */
-function visibleConstant(graph: Graph, name: string): Constant | undefined {
-  if (graph.inputs.has(name)) return undefined;
-  return (
-    findConstant(graph, name) ??
-    (graph.outer && graph.producer(name) === undefined ? visibleConstant(graph.outer, name) : undefined)
-  );
+function refusedProduct(node: Node, graph: Graph, name: string): Layer {
+  const operand = node.inputs[1] ?? '';
+  const weight = findConstant(graph, operand);
+  const refusal = weight
+    ? refuse('inside-subgraph', `${node.label} is in the function ${name}, where nothing is rewritten yet.`)
+    : refuse('weight-not-constant', `'${operand}' of ${node.label} in the function ${name} is computed.`);
+  return describe(node, weight ? { ...refusal, weight } : refusal, `${name}/${graph.place}`);
 }
 
 function withUniqueIds(layers: readonly Layer[]): Layer[] {

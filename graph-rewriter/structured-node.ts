@@ -11,6 +11,7 @@ import type { Activation } from './types.js';
 
 export interface StructuredNode {
   readonly node: Node;
+  readonly graph: Graph;
   readonly activation: Activation;
   readonly interleaved: boolean;
   readonly spec: Omit<Factors, 'V' | 'S' | 'U'>;
@@ -32,6 +33,7 @@ export function readStructuredNode(node: Node, graph: Graph): StructuredNode {
   const factors = Object.fromEntries(found) as StructuredNode['factors'];
   return {
     node,
+    graph,
     activation: activationOf(node, op.activation),
     interleaved: op.interleaved || node.string('output_order', 'contiguous') === 'interleaved',
     spec: readSpec(node, op.structure, factors),

@@ -68,7 +68,11 @@ describe('inspectModel', () => {
         domain: 'd',
         input: ['a', 'b'],
         output: ['c'],
-        node: [node('MatMul', ['a', 'b'], ['c'])],
+        node: [
+          node('MatMul', ['a', 'b'], ['c']),
+          constant('k', weightTensor('inOut', '')),
+          node('MatMul', ['a', 'k'], ['e'], {}, { name: 'held' }),
+        ],
         opsetImport: [{ domain: '', version: 17 }],
       },
     ];
@@ -76,9 +80,10 @@ describe('inspectModel', () => {
       save(layerModel({ nodes, functions, initializers: [w], domains: ['d'] })),
     );
     expect(layers.map(({ id, reason, bytes }) => [id, reason?.code, bytes])).to.deep.equal([
-      ['if/0/inner', 'inside-subgraph', 4 * IN * OUT],
-      ['if/1/inner', 'inside-subgraph', 4 * IN * OUT],
+      ['if/0/inner', undefined, 4 * IN * OUT],
+      ['if/1/inner', undefined, 4 * IN * OUT],
       ['d.F/MatMul#0', 'weight-not-constant', 0],
+      ['d.F/held', 'inside-subgraph', 4 * IN * OUT],
     ]);
   });
 
