@@ -18,22 +18,27 @@ export class BiasStore {
   async name(bias: Bias, type: FactorType): Promise<string> {
     const { constant } = bias;
     if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
-    return this.make(
-      `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`,
-      type,
-      () => constantNumbers(constant).map((value) => value * bias.scale),
-    );
+    const wanted = `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`;
+    // Bodies may hold different biases of one name: the position in the file tells them apart.
+    const key = `${constant.tensor.message.start} ${wanted}`;
+    return this.make(key, wanted, type, () => constantNumbers(constant).map((value) => value * bias.scale));
   }
 
   /** For nodes without a bias where the function of their name takes one. */
   zero(type: FactorType): Promise<string> {
-    return this.make(`blockrank.zero.${type}`, type, () => new Float32Array(1));
+    const name = `blockrank.zero.${type}`;
+    return this.make(name, name, type, () => new Float32Array(1));
   }
 
-  private async make(key: string, type: FactorType, values: () => Float32Array): Promise<string> {
+  private async make(
+    key: string,
+    wanted: string,
+    type: FactorType,
+    values: () => Float32Array,
+  ): Promise<string> {
     let name = this.made.get(key);
     if (name === undefined) {
-      name = this.names.unique(key);
+      name = this.names.unique(wanted);
       this.made.set(key, name);
       const row = values();
       await this.store.add({ name, dims: [row.length], type }, encodeFloats(row, type));

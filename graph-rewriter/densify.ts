@@ -66,8 +66,8 @@ async function makeDense(
     throwIfAborted(signal);
     const { node, graph, factors } = structured;
     const type = valueType(structured, types);
-    const places = Object.values(factors).map((factor) => factor && factor.graph.place + factor.name);
-    const key = [type, structured.interleaved, ...places].join('\n');
+    const tensors = Object.values(factors).map((factor) => factor?.tensor.message.start);
+    const key = [type, structured.interleaved, ...tensors].join();
     const weight = weights.get(key) ?? (await storeWeight(structured, type, store, names));
     weights.set(key, weight);
     swaps.push({ graph, old: [node], replacements: denseNodes(structured, weight, type, model, names) });

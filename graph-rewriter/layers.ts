@@ -8,6 +8,7 @@ import { isRefusal, type Match, type Refusal, refuse } from './rule.js';
 import { isProduct, matchProduct } from './rules/index.js';
 import { refuseTied } from './rules/tied.js';
 import type { LayerInfo } from './types.js';
+import type { Message } from './wire/message.js';
 
 export interface Layer {
   readonly info: LayerInfo;
@@ -22,7 +23,7 @@ export function findLayers(model: Model): Layer[] {
   products.forEach(({ node }) => checkArity(node));
   const results = refuseTied(products.map(({ node, graph }) => matchProduct(node, graph)));
   const layers = products.map(({ node, graph }, i) => describe(node, results[i], graph.place));
-  return withUniqueIds([...layers, ...functionProducts(model)]);
+  return withUniqueIds([...withUniqueKeys(layers), ...functionProducts(model)]);
 }
 
 function checkArity(node: Node): void {
@@ -101,6 +102,19 @@ function refusedProduct(node: Node, graph: Graph, name: string): Layer {
     ? refuse('inside-subgraph', `${node.label} is in the function ${name}, where nothing is rewritten yet.`)
     : refuse('weight-not-constant', `'${operand}' of ${node.label} in the function ${name} is computed.`);
   return describe(node, weight ? { ...refusal, weight } : refusal, `${name}/${graph.place}`);
+}
+
+/** Bodies may hold different weights of one name. */
+function withUniqueKeys(layers: readonly Layer[]): Layer[] {
+  const owners = new Map<string, Message>();
+  return layers.map((layer) => {
+    const message = layer.match?.weight.tensor.message;
+    let key = layer.info.weightKey;
+    if (message === undefined || key === null) return layer;
+    while ((owners.get(key) ?? message) !== message) key += "'";
+    owners.set(key, message);
+    return { ...layer, info: { ...layer.info, weightKey: key } };
+  });
 }
 
 function withUniqueIds(layers: readonly Layer[]): Layer[] {

@@ -1,13 +1,21 @@
 import { expect } from 'chai';
 import type { onnx } from 'onnx-proto';
 import { join } from 'node:path';
+import { applyPlan } from '../../graph-rewriter/apply.js';
 import { densifyModel } from '../../graph-rewriter/densify.js';
 import { inspectModel } from '../../graph-rewriter/inspect.js';
 import { B, IN, layerModel, OUT, rewriteAndCompare, W, weightTensor } from './helpers/layer-model.js';
 import { constant, int64s, node, readModel, tensor, valueInfo } from './helpers/onnx.js';
 import { random, relativeDifference } from './helpers/reference.js';
 import { runModel } from './helpers/run.js';
-import { rewriteKnown, save, workspace } from './helpers/workspace.js';
+import {
+  type KnownWeight,
+  knownWeight,
+  planFor,
+  rewriteKnown,
+  save,
+  workspace,
+} from './helpers/workspace.js';
 
 const bias = tensor('b', [OUT], B);
 const product = (weight: string, output: string, name = 'inner') =>
@@ -90,6 +98,52 @@ describe('applyPlan, in bodies of control flow', () => {
       expect(
         graph!.node!.flatMap((n) => n.attribute!.flatMap(({ g }) => g?.initializer ?? [])),
       ).to.deep.equal([]);
+    }
+  });
+
+  it('tells weights and biases of one name in different bodies apart', async () => {
+    const other = knownWeight(
+      { structure: 'blast', rank: 4, blocksIn: 3, blocksOut: 4, in: IN, out: OUT },
+      77,
+    );
+    const gemm = node('Gemm', ['x', 'w', 'c'], ['t'], {}, { name: 'inner', floats: { beta: 2 } });
+    const own = (weight: KnownWeight, seed: number): onnx.IGraphProto => ({
+      name: 'body',
+      node: [gemm],
+      output: [valueInfo('t', ['n', OUT])],
+      initializer: [weightTensor('inOut', 'w', 'float32', weight), tensor('c', [1, OUT], random(OUT, seed))],
+    });
+    for (const limit of [-5, 5]) {
+      const nodes = [
+        ...branch(own(W, 1), own(other, 2), 'a', 'same'),
+        node(
+          'If',
+          ['same.cond'],
+          ['d'],
+          { then_branch: own(other, 3), else_branch: own(W, 4) },
+          { name: 'other' },
+        ),
+        node('Sub', ['a', 'd'], ['y']),
+      ];
+      const bytes = layerModel({
+        nodes,
+        inputs: [valueInfo('x', ['n', IN])],
+        outputs: [valueInfo('y', ['n', OUT])],
+        initializers: [threshold(limit)],
+      });
+      const source = save(bytes);
+      const info = await inspectModel(source);
+      expect(new Set(info.layers.map(({ weightKey }) => weightKey)).size).to.equal(4);
+      const target = join(workspace(), 'out.onnx');
+      await applyPlan(source, target, await planFor(source, { w: W }), {
+        factorize: (_, { data }) => {
+          const known = [W, other].find(({ outIn }) => relativeDifference(data, outIn) < 1e-6)!;
+          return Promise.resolve({ factors: known.factors, relativeError: 0, weightedError: 0 });
+        },
+      });
+      const feeds = { x: { dims: [3, IN], data: random(3 * IN, 1) } };
+      const [before, after] = [await runModel(source, feeds), await runModel(target, feeds)];
+      expect(relativeDifference(after.y.data, before.y.data)).to.be.at.most(2e-6);
     }
   });
 
