@@ -135,10 +135,11 @@ async function write(
   const swaps: Swap[] = [];
   for (const replacement of replacements) {
     const node = await replacementNode(replacement, specs.get(nameOf(replacement))!, biases);
-    swaps.push({ old: replacement.match.nodes, replacements: [node] });
+    const { graph, nodes } = replacement.match;
+    swaps.push({ graph, old: nodes, replacements: [node] });
   }
   const edit = new Edit();
-  const removed = swapNodes(edit, model.graph, swaps);
+  const removed = swapNodes(edit, swaps);
   if (swaps.length > 0) {
     addFunctions(edit, model, portableFunctions(specs, model.opset));
     const layers = done.flatMap(({ result }) => summary(result) ?? []);
@@ -157,7 +158,7 @@ function summary({ layer, plan, result }: LayerResult) {
 function refuseRewritten(model: Model): void {
   const isOurs = (domain: string) => domain === DOMAIN;
   if (
-    model.graph.nodes.some((node) => isOurs(node.domain)) ||
+    model.graph.within().some(({ nodes }) => nodes.some((node) => isOurs(node.domain))) ||
     [...model.functions.keys()].some((name) => name.startsWith(`${DOMAIN}.`))
   )
     throw new BlockrankError(
