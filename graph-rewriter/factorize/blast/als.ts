@@ -29,9 +29,10 @@ export async function fitBlastAls(job: Job, start: Factors): Promise<Factors> {
   for (let sweep = 0; sweep < sweeps; sweep++) {
     checkpoint(job, sweep / sweeps);
     const omega = first + (last - first) * (sweeps > 1 ? sweep / (sweeps - 1) : 1);
+    const builder = new terms.RowTermsBuilder(problem);
     for (let j = 0; j < problem.columns.count; j++)
-      await updateColumn(engine, problem, state, grams, j, omega);
-    const rowTerms = await terms.rowTerms(engine, problem, state);
+      await updateColumn(engine, problem, state, grams, j, omega, builder);
+    const rowTerms = builder.build();
     await updateRows(engine, problem, state, rowTerms, omega);
     grams = await terms.rowGrams(engine, problem, state);
     const error = terms.objective(problem, state, rowTerms, grams);
@@ -48,10 +49,12 @@ async function updateColumn(
   grams: Stack,
   j: number,
   omega: number,
+  builder: terms.RowTermsBuilder,
 ): Promise<void> {
-  const { rows, columns, rank } = problem;
+  const { rank } = problem;
   const residual = await terms.projectedTarget(engine, problem, state, j);
-  const applied = await terms.appliedColumn(engine, problem, state, j);
+  const images = await terms.columnImages(engine, problem, state, j);
+  const applied = terms.combine(problem, state.s, images);
   terms.add(residual.data, (await engine.multiply(grams, applied)).data, -1);
 
   const l = await regularisedCholesky(engine, terms.columnForm(problem, state.s, grams, j), rank);
@@ -64,17 +67,40 @@ async function updateColumn(
 
   const own = problem.covariance && ownCovariance(problem.covariance[j], j);
   if (own) step = await engine.multiply(step, own);
-  const moved = stack(new Float64Array(residual.data.length), rows.count, rank, columns.block);
-  terms.addScaled(problem, state.s, j, step.data, moved.data);
-  terms.add(residual.data, (await engine.multiply(grams, moved)).data, -omega);
   const inner = await engine.multiply(own ? await engine.multiply(vj, own) : vj, vj, 'right');
-  for (let i = 0; i < rows.count; i++) {
-    // Blocks of one column do not meet in the error, so every s_ij takes its step from the same residual.
-    const change = terms.scaleGradient(problem, state, residual, i, j);
-    solveCholesky(await regularisedCholesky(engine, terms.scaleForm(grams, inner, i), rank), rank, change);
-    const at = (i * columns.count + j) * rank;
-    terms.add(state.s.subarray(at, at + rank), change, omega);
-  }
+  const moved = await engine.multiply(vj, step, 'right');
+  for (let i = 0; i < problem.rows.count; i++)
+    await updateScale(engine, problem, state, { grams, residual, inner, moved }, i, j, omega);
+  await builder.add(engine, state, j, own ? images.slice(0, j) : [], inner);
+}
+
+/** What all s_ij of a column share; `moved` is V_jᵀ·C_jj·δ of the step ω·δ that V_j took after `residual` was taken. */
+interface ColumnTerms {
+  readonly grams: Stack;
+  readonly residual: Stack;
+  readonly inner: Stack;
+  readonly moved: Stack;
+}
+
+/** s_ij += ω·H⁻¹·diag(D_ij·V_j), H = G_i ∘ (V_jᵀ·C_jj·V_j); blocks of one column do not meet in the error. */
+async function updateScale(
+  engine: Engine,
+  problem: BlastProblem,
+  state: BlastState,
+  { grams, residual, inner, moved }: ColumnTerms,
+  i: number,
+  j: number,
+  omega: number,
+): Promise<void> {
+  const { columns, rank } = problem;
+  const at = (i * columns.count + j) * rank;
+  const s = state.s.subarray(at, at + rank);
+  const change = terms.scaleGradient(problem, state, residual, i, j);
+  const shift = terms.scaleForm(grams, moved, i);
+  for (let a = 0; a < rank; a++)
+    for (let c = 0; c < rank; c++) change[a] -= omega * shift[a * rank + c] * s[c];
+  solveCholesky(await regularisedCholesky(engine, terms.scaleForm(grams, inner, i), rank), rank, change);
+  terms.add(s, change, omega);
 }
 
 /** U_i += ω·(A_i·C·T_iᵀ − U_i·K_i)·K_i⁻¹ with K_i = T_i·C·T_iᵀ, for all i at once. */

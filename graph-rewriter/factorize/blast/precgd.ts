@@ -71,7 +71,12 @@ class Descent {
     const { engine } = this.job;
     const { problem, state } = this;
     const { rows, rank } = problem;
-    const rowTerms = await terms.rowTerms(engine, problem, state);
+    const builder = new terms.RowTermsBuilder(problem);
+    for (let j = 0; j < problem.columns.count; j++) {
+      const vj = terms.column(problem, state, j);
+      await builder.add(engine, state, j, [], await engine.multiply(vj, vj, 'right'));
+    }
+    const rowTerms = builder.build();
     const { target, form } = rowTerms;
     const damping = this.damping(
       terms.objective(problem, state, rowTerms, await terms.rowGrams(engine, problem, state)),
@@ -134,7 +139,8 @@ class Descent {
     let loss = problem.energy;
     const residuals: Stack[] = [];
     for (const [j, { data, batch, rows, cols }] of targets.entries()) {
-      const applied = await terms.appliedColumn(engine, problem, state, j);
+      const images = await terms.columnImages(engine, problem, state, j);
+      const applied = terms.combine(problem, state.s, images);
       const residual = stack(data.slice(), batch, rows, cols);
       terms.add(residual.data, (await engine.multiply(grams, applied)).data, -1);
       loss -= terms.inner(applied.data, data) + terms.inner(applied.data, residual.data);

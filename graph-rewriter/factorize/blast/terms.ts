@@ -24,28 +24,39 @@ export function projectedTarget(
   return engine.multiply(stack(u, rows.count, rows.block, rank), target[j], 'left');
 }
 
-/** (T_i·C)_j = Σ_k diag(s_ik)·V_kᵀ·C_kj for all i, [blocksOut, r, p] */
-export async function appliedColumn(
+/** V_kᵀ·C_kj, [r, p] */
+export interface Image {
+  readonly k: number;
+  readonly data: Float64Array;
+}
+
+/** V_kᵀ·C_kj for every column k that column j meets: all of them, or j alone where C = I. */
+export async function columnImages(
   engine: Engine,
   problem: BlastProblem,
   state: BlastState,
   j: number,
-): Promise<Stack> {
-  const { rows, columns, rank, covariance } = problem;
+): Promise<Image[]> {
+  const { columns, rank, covariance } = problem;
+  if (!covariance) return [{ k: j, data: column(problem, state, j).data }];
   const length = rank * columns.block;
-  const applied = stack(new Float64Array(rows.count * length), rows.count, rank, columns.block);
-  if (!covariance) {
-    addScaled(problem, state.s, j, column(problem, state, j).data, applied.data);
-    return applied;
-  }
-  const all = await engine.multiply(stack(state.v, columns.count, rank, columns.block), covariance[j]);
-  for (let k = 0; k < columns.count; k++)
-    addScaled(problem, state.s, k, all.data.subarray(k * length, (k + 1) * length), applied.data);
-  return applied;
+  const { data } = await engine.multiply(stack(state.v, columns.count, rank, columns.block), covariance[j]);
+  return Array.from({ length: columns.count }, (_, k) => ({
+    k,
+    data: data.subarray(k * length, (k + 1) * length),
+  }));
+}
+
+/** Σ_k diag(s_ik)·image_k for all i, [blocksOut, r, p]: of all images of column j, (T_i·C)_j. */
+export function combine(problem: BlastProblem, s: Float64Array, images: readonly Image[]): Stack {
+  const { rows, columns, rank } = problem;
+  const sum = new Float64Array(rows.count * rank * columns.block);
+  for (const { k, data } of images) addScaled(problem, s, k, data, sum);
+  return stack(sum, rows.count, rank, columns.block);
 }
 
 /** sum_i += diag(s_ik)·z for all i; z is [r, p]. */
-export function addScaled(
+function addScaled(
   { rows, columns, rank }: BlastProblem,
   s: Float64Array,
   k: number,
@@ -126,26 +137,61 @@ export function scaleGradient(
 export interface RowTerms {
   /** A_i·C·T_iᵀ, [blocksOut, q, r] */
   readonly target: Stack;
-  /** T_i·C·T_iᵀ, [blocksOut, r, r]: the quadratic form of U_i. */
+  /** K_i = T_i·C·T_iᵀ, [blocksOut, r, r]: the quadratic form of U_i. */
   readonly form: Stack;
 }
 
-export async function rowTerms(engine: Engine, problem: BlastProblem, state: BlastState): Promise<RowTerms> {
-  const { rows, columns, rank } = problem;
-  const length = rank * columns.block;
-  const target = new Float64Array(rows.count * rows.block * rank);
-  const form = new Float64Array(rows.count * rank * rank);
-  for (let j = 0; j < columns.count; j++) {
-    const vj = column(problem, state, j);
-    const scaled = stack(new Float64Array(rows.count * length), rows.count, rank, columns.block);
-    addScaled(problem, state.s, j, vj.data, scaled.data);
-    add(form, (await engine.multiply(await appliedColumn(engine, problem, state, j), scaled, 'right')).data);
-    add(target, (await engine.multiply(problem.target[j], scaled, 'right')).data);
+/**
+ * Gathers the row terms from one column after another, when column j is final and those before it are: of the pairs
+ * (j, k) it takes k < j and half of k = j, and adds the transpose of it all at the end.
+ */
+export class RowTermsBuilder {
+  private readonly target: Float64Array;
+  private readonly half: Float64Array;
+
+  constructor(private readonly problem: BlastProblem) {
+    const { rows, rank } = problem;
+    this.target = new Float64Array(rows.count * rows.block * rank);
+    this.half = new Float64Array(rows.count * rank * rank);
   }
-  return {
-    target: stack(target, rows.count, rows.block, rank),
-    form: stack(form, rows.count, rank, rank),
-  };
+
+  /** `before` are the images of column j for k < j, `inner` is V_jᵀ·C_jj·V_j. */
+  async add(
+    engine: Engine,
+    state: BlastState,
+    j: number,
+    before: readonly Image[],
+    inner: Stack,
+  ): Promise<void> {
+    const { problem, half } = this;
+    const { rows, columns, rank, target } = problem;
+    const scaled = combine(problem, state.s, [{ k: j, data: column(problem, state, j).data }]);
+    add(this.target, (await engine.multiply(target[j], scaled, 'right')).data);
+    if (before.length > 0)
+      add(half, (await engine.multiply(combine(problem, state.s, before), scaled, 'right')).data);
+    for (let i = 0; i < rows.count; i++) {
+      const at = (i * columns.count + j) * rank;
+      for (let a = 0; a < rank; a++) {
+        const factor = state.s[at + a] / 2;
+        const to = (i * rank + a) * rank;
+        for (let c = 0; c < rank; c++) half[to + c] += factor * state.s[at + c] * inner.data[a * rank + c];
+      }
+    }
+  }
+
+  build(): RowTerms {
+    const { rows, rank } = this.problem;
+    const form = this.half.slice();
+    for (let i = 0; i < rows.count; i++) {
+      const at = i * rank * rank;
+      for (let a = 0; a < rank; a++)
+        for (let c = 0; c < rank; c++) form[at + a * rank + c] += this.half[at + c * rank + a];
+    }
+    return {
+      target: stack(this.target, rows.count, rows.block, rank),
+      form: stack(form, rows.count, rank, rank),
+    };
+  }
 }
 
 /** tr(E·C·Eᵀ) = tr(A·C·Aᵀ) − 2 Σ ⟨U_i, A_i·C·T_iᵀ⟩ + Σ ⟨G_i, T_i·C·T_iᵀ⟩ */
