@@ -3,7 +3,7 @@ import { BFLOAT16_OPSET } from './check-plan.js';
 import { type BlockCounts, checkBlockOption, chooseBlocks } from './blocks.js';
 import { BlockrankError } from './errors.js';
 import { STRUCTURES, type StructureSpec } from './factorize/types.js';
-import { FLOAT_BYTES } from './floats.js';
+import { FLOAT_BYTES, isFloatType } from './floats.js';
 import { selector } from './select.js';
 import { type Shape, fullRank, largestShrinkingRank, sizePerRank, weightBytes } from './structure-size.js';
 import {
@@ -37,6 +37,12 @@ export function planRewrite(info: ModelInfo, options: PlanOptions = {}): Rewrite
   const layers = info.layers.map((layer): LayerPlan => {
     if (layer.reason !== undefined) return { id: layer.id, keep: layer.reason };
     if (!isSelected(layer)) return keep(layer, 'excluded', 'The include and exclude patterns leave it out.');
+    if (isQuantized(layer) && options.include === undefined && options.rank === undefined)
+      return keep(
+        layer,
+        'already-quantized',
+        `Its weight is stored as ${layer.stored!.dtype}; factors of a floating type that are smaller would lose much of it. Name it by include, or give a rank, to replace it all the same.`,
+      );
     return planLayer(layer, layer.shape!, options, info.opset);
   });
   refuseUselessRank(layers, options);
@@ -59,6 +65,10 @@ function planLayer(layer: LayerInfo, shape: Shape, options: PlanOptions, opset: 
   const rank = chooseRank(layer, shape, { structure, ...blocks }, factorType, options);
   if (typeof rank !== 'number') return { id: layer.id, keep: rank };
   return { id: layer.id, spec: { structure, rank, ...blocks }, factorType };
+}
+
+function isQuantized({ stored }: LayerInfo): boolean {
+  return stored !== undefined && !isFloatType(stored.dtype);
 }
 
 /** The type that the weight is stored in, where factors can have it, else the one that it multiplies in. */

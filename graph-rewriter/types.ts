@@ -14,6 +14,7 @@ export const REASON_CODES = [
   'inside-subgraph',
   'operator-not-supported',
   'bias-not-a-row',
+  'already-quantized',
   'too-small',
   'excluded',
   'rank-does-not-shrink',

@@ -121,7 +121,7 @@ register();
 const { node, cpu, library, onnxruntime } = await doctor();
 const result = {
   date: new Date().toISOString().slice(0, 10),
-  machine: { node, cpu, kernels: library.build, onnxruntime: onnxruntime.version, threads: values.threads },
+  machine: { node, cpu, isa: library.build?.isa, onnxruntime: onnxruntime.version, threads: values.threads },
   command: `npm run bench:cpu -- ${process.argv.slice(2).join(' ')}`.trim(),
   cells,
 };

@@ -359,14 +359,16 @@ describe('findWeight, behind DequantizeLinear', () => {
     expect(ops).to.deep.equal(['LowRankMatMul']);
   });
 
-  it('plans against the quantized bytes, and says so', async () => {
+  it('stays as it is unless named, and is then planned against the quantized bytes', async () => {
     const nodes = dequantize();
     const initializers = [
       integers('w', 'int8', [IN, OUT], new Uint8Array(IN * OUT)),
       tensor('scale', [], [1]),
     ];
     const info = await inspectModel(save(layerModel({ nodes, initializers })));
-    const plan = planRewrite(info, { minSize: 1, structure: 'low-rank', keep: 0.25 });
+    const options = { minSize: 1, structure: 'low-rank', keep: 0.25 } as const;
+    expect(planRewrite(info, options).layers[0]).to.have.nested.property('keep.code', 'already-quantized');
+    const plan = planRewrite(info, { ...options, include: ['*'] });
     expect(plan.layers[0]).to.have.nested.property('keep.code', 'rank-does-not-shrink');
     expect(plan.layers[0])
       .to.have.nested.property('keep.message')
