@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 
+#include "core/build_info.h"
 #include "cpu/isa.h"
 #include "ops/custom_op.h"
 #include "ops/ort_info.h"
@@ -21,12 +22,19 @@ struct Plugin {
   std::deque<CustomOp> ops;  // a deque, because ONNX Runtime keeps their addresses
 };
 
-// Every operator name × every type of X × every backend.
+std::vector<DType> TypesOfX(const Backend& backend) {
+  std::vector<DType> types = {DType::kFloat32, DType::kFloat16};
+  if (backend.takes_bfloat16) types.push_back(DType::kBFloat16);
+  return types;
+}
+
+// Every operator name × every backend × every type of X. An operator for a provider that a session does not
+// use is passed over there.
 std::string AddOps(const abi::Functions& ort, Plugin* plugin) {
-  const Backend* const backends[] = {&CpuBackend()};
-  for (const Backend* backend : backends) {
+  for (const Backend* backend : {&CpuBackend(), CudaBackend()}) {
+    if (backend == nullptr) continue;
     for (const Variant& variant : Variants()) {
-      for (const DType x_type : {DType::kFloat32, DType::kFloat16}) {
+      for (const DType x_type : TypesOfX(*backend)) {
         plugin->ops.emplace_back(ort, variant, x_type, *backend);
         const abi::OrtCustomOp* op = &plugin->ops.back();
         const std::string error = TakeError(ort, ort.CustomOpDomain_Add(plugin->domain, op));

@@ -29,7 +29,7 @@ import type {
 } from './types.js';
 import { VERSION } from './version.js';
 import { Edit } from './wire/edit.js';
-import { INLINE_LIMIT, refuseSameFile, writeModel } from './write-model.js';
+import { checkTarget, INLINE_LIMIT, writeModel } from './write-model.js';
 
 /** Throws INVALID_PLAN when the plan is for another file, INVALID_MODEL, EXTERNAL_DATA, IO, ABORTED, and what `factorize` throws. */
 export async function applyPlan(
@@ -38,7 +38,7 @@ export async function applyPlan(
   plan: RewritePlan,
   options: ApplyOptions,
 ): Promise<RewriteReport> {
-  refuseSameFile(source, target, options.overwrite ?? false);
+  checkTarget(source, target, options.overwrite ?? false);
   const model = Model.open(source);
   let store: TensorStore | undefined;
   try {
@@ -135,10 +135,11 @@ async function write(
   const swaps: Swap[] = [];
   for (const replacement of replacements) {
     const node = await replacementNode(replacement, specs.get(nameOf(replacement))!, biases);
-    swaps.push({ old: replacement.match.nodes, replacements: [node] });
+    const { graph, nodes } = replacement.match;
+    swaps.push({ graph, old: nodes, replacements: [node] });
   }
   const edit = new Edit();
-  const removed = swapNodes(edit, model.graph, swaps);
+  const removed = swapNodes(edit, swaps);
   if (swaps.length > 0) {
     addFunctions(edit, model, portableFunctions(specs, model.opset));
     const layers = done.flatMap(({ result }) => summary(result) ?? []);
@@ -157,7 +158,7 @@ function summary({ layer, plan, result }: LayerResult) {
 function refuseRewritten(model: Model): void {
   const isOurs = (domain: string) => domain === DOMAIN;
   if (
-    model.graph.nodes.some((node) => isOurs(node.domain)) ||
+    model.graph.within().some(({ nodes }) => nodes.some((node) => isOurs(node.domain))) ||
     [...model.functions.keys()].some((name) => name.startsWith(`${DOMAIN}.`))
   )
     throw new BlockrankError(

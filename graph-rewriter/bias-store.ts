@@ -1,4 +1,5 @@
 // Biases in the form that the operators take: a vector of [out] or [1] in the type of X.
+import { constantNumbers, formOf } from './constants.js';
 import { encodeFloats } from './floats.js';
 import type { Names } from './names.js';
 import type { Bias } from './rule.js';
@@ -15,22 +16,29 @@ export class BiasStore {
 
   /** The name of the bias itself where it fits as it is, else of a scaled, flattened copy. */
   async name(bias: Bias, type: FactorType): Promise<string> {
-    const { tensor } = bias.constant;
-    if (tensor.dims.length === 1 && bias.scale === 1) return bias.name;
-    return this.make(`${bias.constant.name}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`, type, () =>
-      tensor.floats().map((value) => value * bias.scale),
-    );
+    const { constant } = bias;
+    if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
+    const wanted = `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`;
+    // Bodies may hold different biases of one name: the position in the file tells them apart.
+    const key = `${constant.tensor.message.start} ${wanted}`;
+    return this.make(key, wanted, type, () => constantNumbers(constant).map((value) => value * bias.scale));
   }
 
   /** For nodes without a bias where the function of their name takes one. */
   zero(type: FactorType): Promise<string> {
-    return this.make(`blockrank.zero.${type}`, type, () => new Float32Array(1));
+    const name = `blockrank.zero.${type}`;
+    return this.make(name, name, type, () => new Float32Array(1));
   }
 
-  private async make(key: string, type: FactorType, values: () => Float32Array): Promise<string> {
+  private async make(
+    key: string,
+    wanted: string,
+    type: FactorType,
+    values: () => Float32Array,
+  ): Promise<string> {
     let name = this.made.get(key);
     if (name === undefined) {
-      name = this.names.unique(key);
+      name = this.names.unique(wanted);
       this.made.set(key, name);
       const row = values();
       await this.store.add({ name, dims: [row.length], type }, encodeFloats(row, type));

@@ -42,7 +42,7 @@ function checkSpec({ info }: Layer, plan: Extract<LayerPlan, { spec: unknown }>,
   if (blocks !== undefined) throw wrong(info.id, blocks.message);
   if (factorType === 'bfloat16' && opset < BFLOAT16_OPSET)
     throw wrong(info.id, `Factors of bfloat16 need opset ${BFLOAT16_OPSET}; the model has ${opset}.`);
-  const largest = largestShrinkingRank(info.shape, info.dtype, spec, factorType);
+  const largest = largestShrinkingRank(info, spec, factorType);
   if (spec.rank > largest)
     throw wrong(
       info.id,

@@ -1,8 +1,7 @@
 // The way back: every ai.blockrank node becomes a plain MatMul again.
 import { throwIfAborted } from './abort.js';
-import { findConstant } from './constants.js';
+import { constantNumbers, findConstant } from './constants.js';
 import { denseTransposed } from './dense-weight.js';
-import { BlockrankError } from './errors.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
 import type { Factors } from './factorize/types.js';
 import { encodeFloats } from './floats.js';
@@ -12,14 +11,13 @@ import type { Graph } from './graph.js';
 import { DOMAIN, Model } from './model.js';
 import { removeFunctions, setMetadata } from './model-edit.js';
 import { Names } from './names.js';
-import type { Node } from './node.js';
 import { readStructuredNode, type StructuredNode } from './structured-node.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
 import type { DensifyOptions, DensifyReport } from './types.js';
 import { declaredTypes } from './value-type.js';
 import { Edit } from './wire/edit.js';
-import { INLINE_LIMIT, refuseSameFile, writeModel } from './write-model.js';
+import { checkTarget, INLINE_LIMIT, writeModel } from './write-model.js';
 
 /** Writes a model of standard operators only. Throws INVALID_MODEL, UNSUPPORTED_MODEL, EXTERNAL_DATA, IO, ABORTED. */
 export async function densifyModel(
@@ -27,19 +25,20 @@ export async function densifyModel(
   target: string,
   options: DensifyOptions = {},
 ): Promise<DensifyReport> {
-  refuseSameFile(source, target, options.overwrite ?? false);
+  checkTarget(source, target, options.overwrite ?? false);
   const model = Model.open(source);
   let store: TensorStore | undefined;
   try {
-    refuseNested(model.graph);
-    const nodes = model.graph.nodes
-      .filter((node) => node.domain === DOMAIN)
-      .map((node) => readStructuredNode(node, model.graph));
+    const nodes = model.graph
+      .within()
+      .flatMap((graph) => graph.nodes.map((node) => ({ node, graph })))
+      .filter(({ node }) => node.domain === DOMAIN)
+      .map(({ node, graph }) => readStructuredNode(node, graph));
     const bytesBefore = model.source.size + externalBytes(model);
     store = await TensorStore.create(target, isExternal(model, nodes, bytesBefore));
     const swaps = await makeDense(model, store, nodes, options);
     const edit = new Edit();
-    const removed = swapNodes(edit, model.graph, swaps);
+    const removed = swapNodes(edit, swaps);
     removeFunctions(edit, model);
     setMetadata(edit, model, {});
     const bytesAfter = await writeModel(model, edit, target, store, removed);
@@ -60,19 +59,18 @@ async function makeDense(
   { signal, onProgress }: DensifyOptions,
 ): Promise<Swap[]> {
   const names = new Names(model.graph);
-  const types = declaredTypes(model.graph);
+  const types = new Map(model.graph.within().map((graph) => [graph, declaredTypes(graph)]));
   const weights = new Map<string, string>();
   const swaps: Swap[] = [];
   for (const structured of nodes) {
     throwIfAborted(signal);
-    const { node, factors } = structured;
-    const type = valueType(structured, model.graph, types);
-    const key = [type, structured.interleaved, ...Object.values(factors).map((factor) => factor?.name)].join(
-      '\n',
-    );
+    const { node, graph, factors } = structured;
+    const type = valueType(structured, types);
+    const tensors = Object.values(factors).map((factor) => factor?.tensor.message.start);
+    const key = [type, structured.interleaved, ...tensors].join();
     const weight = weights.get(key) ?? (await storeWeight(structured, type, store, names));
     weights.set(key, weight);
-    swaps.push({ old: [node], replacements: denseNodes(structured, weight, type, model, names) });
+    swaps.push({ graph, old: [node], replacements: denseNodes(structured, weight, type, model, names) });
     onProgress?.(swaps.length, nodes.length, node.name);
   }
   return swaps;
@@ -87,9 +85,9 @@ async function storeWeight(
   const { V, S, U } = factors;
   const numbers: Factors = {
     ...spec,
-    V: V!.tensor.floats(),
-    U: U!.tensor.floats(),
-    ...(S && { S: S.tensor.floats() }),
+    V: constantNumbers(V!),
+    U: constantNumbers(U!),
+    ...(S && { S: constantNumbers(S) }),
   };
   const name = names.unique(V!.name.endsWith('.V') ? V!.name.slice(0, -2) : `${V!.name}.dense`);
   const bytes = encodeFloats(denseTransposed(numbers, interleaved), type);
@@ -98,10 +96,10 @@ async function storeWeight(
 }
 
 function denseNodes(
-  { node, activation, bias }: StructuredNode,
+  { node, graph, activation, bias }: StructuredNode,
   weight: string,
   type: 'float32' | 'float16',
-  { opset, graph }: Model,
+  { opset }: Model,
   names: Names,
 ) {
   const b = new NodeBuilder(opset, `${names.unique(`${node.outputs[0]}.dense`)}.`);
@@ -115,37 +113,22 @@ function denseNodes(
 
 /** The zero that a node without a bias passes to a function that takes one. */
 function isZero(graph: Graph, bias: string): boolean {
-  const tensor = findConstant(graph, bias)?.tensor;
-  return tensor?.count === 1 && tensor.floats()[0] === 0;
+  const constant = findConstant(graph, bias);
+  return constant?.tensor.count === 1 && constantNumbers(constant)[0] === 0;
 }
 
 /** What the graph declares for X, Y or a constant bias, else the factors' own type. */
 function valueType(
-  { node, bias, factors }: StructuredNode,
-  graph: Graph,
-  declared: ReadonlyMap<string, string>,
+  { node, graph, bias, factors }: StructuredNode,
+  types: ReadonlyMap<Graph, ReadonlyMap<string, string>>,
 ): 'float32' | 'float16' {
-  const biasType = bias === undefined ? undefined : findConstant(graph, bias)?.tensor.dtype;
-  const type =
-    declared.get(node.inputs[0]) ?? declared.get(node.outputs[0]) ?? biasType ?? factors.V!.tensor.dtype;
+  const declared = (name: string) => types.get(graph.definerOf(name))?.get(name);
+  const biasType = bias === undefined ? undefined : findConstant(graph, bias)?.dtype;
+  const type = declared(node.inputs[0]) ?? declared(node.outputs[0]) ?? biasType ?? factors.V!.dtype;
   return type === 'float16' ? 'float16' : 'float32';
 }
 
 function isExternal(model: Model, nodes: readonly StructuredNode[], bytes: number): boolean {
   const dense = nodes.reduce((sum, { spec }) => sum + 4 * spec.in * spec.out, 0);
   return findExternalTensors(model).length > 0 || bytes + dense > INLINE_LIMIT;
-}
-
-function refuseNested(graph: Graph): void {
-  const refuse = (node: Node) => {
-    throw new BlockrankError(
-      'UNSUPPORTED_MODEL',
-      `${node.label} is in a body of If, Loop or Scan; densify does not look there.`,
-    );
-  };
-  for (const node of graph.nodes)
-    for (const body of graph.bodies(node)) {
-      body.nodes.filter((inner) => inner.domain === DOMAIN).forEach(refuse);
-      refuseNested(body);
-    }
 }

@@ -2,13 +2,14 @@
 import { BlockrankError } from './errors.js';
 import type { ExternalFiles } from './external.js';
 import { Node } from './node.js';
-import { FUNCTION, GRAPH, TENSOR, VALUE_INFO } from './schema.js';
+import { FUNCTION, GRAPH, SPARSE_TENSOR, TENSOR, VALUE_INFO } from './schema.js';
 import { Tensor } from './tensor.js';
 import type { Message } from './wire/message.js';
 
 interface GraphContent {
   readonly nodes: readonly Message[];
   readonly initializers: readonly Message[];
+  readonly sparse: readonly string[];
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
 }
@@ -16,6 +17,8 @@ interface GraphContent {
 export class Graph {
   readonly nodes: readonly Node[];
   readonly initializers: ReadonlyMap<string, Tensor>;
+  /** Names of sparse initializers. */
+  readonly sparse: ReadonlySet<string>;
   readonly inputs: ReadonlySet<string>;
   readonly outputs: ReadonlySet<string>;
   private readonly producers = new Map<string, Node>();
@@ -27,9 +30,12 @@ export class Graph {
     readonly files: ExternalFiles,
     /** The graph whose values this one may read. */
     readonly outer: Graph | undefined,
+    /** Path of the nodes and bodies around this graph, each followed by a slash; '' for a model's. */
+    readonly place: string,
     content: GraphContent,
   ) {
     this.nodes = content.nodes.map((node, index) => new Node(node, index));
+    this.sparse = new Set(content.sparse);
     this.inputs = new Set(content.inputs);
     this.outputs = new Set(content.outputs);
     this.initializers = this.indexInitializers(content.initializers);
@@ -37,21 +43,35 @@ export class Graph {
   }
 
   /** `oldInputs`: before IR 4 the inputs also listed every initializer, which did not make it replaceable. */
-  static of(message: Message, files: ExternalFiles, outer?: Graph, oldInputs = false): Graph {
+  static of(message: Message, files: ExternalFiles, oldInputs = false): Graph {
+    return Graph.build(message, files, undefined, '', oldInputs);
+  }
+
+  private static build(
+    message: Message,
+    files: ExternalFiles,
+    outer: Graph | undefined,
+    place: string,
+    oldInputs = false,
+  ): Graph {
     const names = (field: number) => message.messages(field).map((info) => info.string(VALUE_INFO.name));
     const initializers = new Set(message.messages(GRAPH.initializer).map((t) => t.string(TENSOR.name)));
-    return new Graph(message, files, outer, {
+    return new Graph(message, files, outer, place, {
       nodes: message.messages(GRAPH.node),
       initializers: message.messages(GRAPH.initializer),
+      sparse: message
+        .messages(GRAPH.sparseInitializer)
+        .map((t) => t.message(SPARSE_TENSOR.values)?.string(TENSOR.name) ?? ''),
       inputs: names(GRAPH.input).filter((name) => !oldInputs || !initializers.has(name)),
       outputs: names(GRAPH.output),
     });
   }
 
   static ofFunction(message: Message, files: ExternalFiles): Graph {
-    return new Graph(message, files, undefined, {
+    return new Graph(message, files, undefined, '', {
       nodes: message.messages(FUNCTION.node),
       initializers: [],
+      sparse: [],
       inputs: message.strings(FUNCTION.input),
       outputs: message.strings(FUNCTION.output),
     });
@@ -59,6 +79,49 @@ export class Graph {
 
   producer(name: string): Node | undefined {
     return this.producers.get(name);
+  }
+
+  /** This graph or the nearest one around it that defines the value; this one where none does. */
+  definerOf(name: string): Graph {
+    return this.nearest(name) ?? this;
+  }
+
+  /** This graph and all bodies in it. */
+  within(): Graph[] {
+    return [this, ...[...this.bodiesOf.values()].flat().flatMap((body) => body.within())];
+  }
+
+  /** The nodes that name a value of this graph as an input, here and in bodies. */
+  uses(name: string): { readonly node: Node; readonly graph: Graph }[] {
+    return this.readers(name).flatMap((node) => [
+      ...(node.inputs.includes(name) ? [{ node, graph: this as Graph }] : []),
+      ...this.capturing(node, name).flatMap((body) => body.uses(name)),
+    ]);
+  }
+
+  /** The value is an output of this graph, or of a body that captures it. */
+  isOutput(name: string): boolean {
+    return (
+      this.outputs.has(name) ||
+      this.readers(name).some((node) => this.capturing(node, name).some((body) => body.isOutput(name)))
+    );
+  }
+
+  private capturing(node: Node, name: string): Graph[] {
+    return this.bodies(node).filter((body) => !body.defines(name));
+  }
+
+  private nearest(name: string): Graph | undefined {
+    return this.defines(name) ? this : this.outer?.nearest(name);
+  }
+
+  private defines(name: string): boolean {
+    return (
+      this.producers.has(name) ||
+      this.initializers.has(name) ||
+      this.inputs.has(name) ||
+      this.sparse.has(name)
+    );
   }
 
   /** Nodes of this graph that read the value, themselves or in their bodies. */
@@ -87,7 +150,9 @@ export class Graph {
       if (this.producers.has(name) || this.initializers.has(name)) throw this.duplicate(name);
       this.producers.set(name, node);
     }
-    const bodies = node.bodies().map((body) => Graph.of(body, this.files, this));
+    const bodies = node
+      .bodies()
+      .map((body, i) => Graph.build(body, this.files, this, `${this.place}${node.id}/${i}/`));
     if (bodies.length > 0) this.bodiesOf.set(node, bodies);
     for (const name of new Set([...node.inputs, ...bodies.flatMap((body) => [...body.namesRead()])])) {
       if (name === '') continue;

@@ -1,5 +1,5 @@
 // Every matrix product of a model, in graph order, with the match or the reason that the rules give.
-import { findConstant, type Constant } from './constants.js';
+import { type Constant, findConstant, formOf, storedBytes } from './constants.js';
 import { BlockrankError } from './errors.js';
 import type { Graph } from './graph.js';
 import type { Model } from './model.js';
@@ -8,6 +8,7 @@ import { isRefusal, type Match, type Refusal, refuse } from './rule.js';
 import { isProduct, matchProduct } from './rules/index.js';
 import { refuseTied } from './rules/tied.js';
 import type { LayerInfo } from './types.js';
+import type { Message } from './wire/message.js';
 
 export interface Layer {
   readonly info: LayerInfo;
@@ -16,15 +17,13 @@ export interface Layer {
 }
 
 export function findLayers(model: Model): Layer[] {
-  const products = model.graph.nodes.filter(isProduct);
-  products.forEach(checkArity);
-  const results = refuseTied(
-    products.map((node) => matchProduct(node, model.graph)),
-    model.graph,
-  );
-  const layers = products.map((node, i) => describe(node, results[i]));
-  const nested = [...nestedProducts(model.graph, ''), ...functionProducts(model)];
-  return withUniqueIds([...layers, ...nested]);
+  const products = model.graph
+    .within()
+    .flatMap((graph) => graph.nodes.filter(isProduct).map((node) => ({ node, graph })));
+  products.forEach(({ node }) => checkArity(node));
+  const results = refuseTied(products.map(({ node, graph }) => matchProduct(node, graph)));
+  const layers = products.map(({ node, graph }, i) => describe(node, results[i], graph.place));
+  return withUniqueIds([...withUniqueKeys(layers), ...functionProducts(model)]);
 }
 
 function checkArity(node: Node): void {
@@ -35,35 +34,46 @@ function checkArity(node: Node): void {
     );
 }
 
-function describe(node: Node, result: Match | Refusal, place = ''): Layer {
+function describe(node: Node, result: Match | Refusal, place: string): Layer {
   const match = isRefusal(result) ? undefined : result;
   const { weight } = result;
   const name = match?.weightName ?? weight?.name ?? node.inputs[1];
   const info: LayerInfo = {
-    id: place + (node.name === '' ? `${node.opType}#${node.index}` : node.name),
+    id: place + node.id,
     node: node.name,
     op: node.opType,
     weight: name,
     shape: match ? { in: match.in, out: match.out } : refusedShape(node, result),
-    dtype: weight?.tensor.dtype ?? '',
+    dtype: weight?.dtype ?? '',
     location: weight?.location ?? null,
-    bytes: weight?.tensor.bytes ?? 0,
+    bytes: weight ? bytesOf(weight) : 0,
+    ...(weight &&
+      weight.dtype !== weight.tensor.dtype && {
+        stored: { dtype: weight.tensor.dtype, bytes: storedBytes(weight) },
+      }),
     weightKey: match ? weightKey(match) : null,
     input: node.inputs[0],
     bias: match?.bias !== undefined,
     activation: match?.activation ?? 'none',
-    fused: match ? match.nodes.slice(1).map((n) => (n.name === '' ? `${n.opType}#${n.index}` : n.name)) : [],
+    fused: match ? match.nodes.slice(1).map(({ id }) => id) : [],
     ...(isRefusal(result) && { reason: result.reason }),
   };
   return { info, ...(match && { match }) };
 }
 
+function bytesOf({ tensor, conversions }: Constant): number {
+  return [tensor, ...conversions.flatMap(({ tensors }) => tensors)].reduce(
+    (sum, { bytes }) => sum + bytes,
+    0,
+  );
+}
+
 /** Of a weight that stays dense for other reasons than its form. */
 function refusedShape(node: Node, result: Match | Refusal): LayerInfo['shape'] {
   const { weight } = result;
-  if (weight?.tensor.dims.length !== 2 || !isReadOnTheRight(node, result)) return null;
-  const [rows, columns] = weight.tensor.dims;
-  const isOutIn = weight.transposed !== (node.is('Gemm') && node.int('transB', 0) !== 0);
+  if (weight?.dims.length !== 2 || !isReadOnTheRight(node, result)) return null;
+  const [rows, columns] = weight.dims;
+  const isOutIn = node.opType !== 'MatMul' && node.int('transB', 0) !== 0;
   return isOutIn ? { in: columns, out: rows } : { in: rows, out: columns };
 }
 
@@ -73,43 +83,38 @@ function isReadOnTheRight(node: Node, result: Match | Refusal): boolean {
 
 /** Equal where the same stored numbers are used the same way. */
 function weightKey({ weight, storedOutIn, scale }: Match): string {
-  return `${weight.name}${storedOutIn ? ' transposed' : ''}${scale === 1 ? '' : ` times ${scale}`}`;
+  return `${weight.graph.place}${weight.name}${formOf(weight)}${storedOutIn ? ' transposed' : ''}${scale === 1 ? '' : ` times ${scale}`}`;
 }
 
-/** Products in the bodies of If, Loop and Scan: listed, with where they are. */
-function nestedProducts(graph: Graph, place: string): Layer[] {
-  return graph.nodes.flatMap((node) =>
-    graph.bodies(node).flatMap((body, i) => {
-      const inside = `${place}${node.name === '' ? `${node.opType}#${node.index}` : node.name}/${i}/`;
-      return [...refusedProducts(body, inside, `a body of ${node.label}`), ...nestedProducts(body, inside)];
-    }),
-  );
-}
-
+/** Products in the model's own functions: listed, with where they are. */
 function functionProducts(model: Model): Layer[] {
   return [...model.functions].flatMap(([name, body]) =>
-    refusedProducts(body, `${name}/`, `the function ${name}`),
+    body
+      .within()
+      .flatMap((graph) => graph.nodes.filter(isProduct).map((node) => refusedProduct(node, graph, name))),
   );
 }
 
-function refusedProducts(graph: Graph, place: string, where: string): Layer[] {
-  const isWeighted = (node: Node) => visibleConstant(graph, node.inputs[1] ?? '') !== undefined;
-  return graph.nodes.filter(isProduct).map((node) => {
-    const refusal = isWeighted(node)
-      ? refuse('inside-subgraph', `${node.label} is in ${where}, where nothing is rewritten yet.`)
-      : refuse('weight-not-constant', `'${node.inputs[1]}' of ${node.label} in ${where} is computed.`);
-    const weight = visibleConstant(graph, node.inputs[1] ?? '');
-    return describe(node, weight ? { ...refusal, weight } : refusal, place);
+function refusedProduct(node: Node, graph: Graph, name: string): Layer {
+  const operand = node.inputs[1] ?? '';
+  const weight = findConstant(graph, operand);
+  const refusal = weight
+    ? refuse('inside-subgraph', `${node.label} is in the function ${name}, where nothing is rewritten yet.`)
+    : refuse('weight-not-constant', `'${operand}' of ${node.label} in the function ${name} is computed.`);
+  return describe(node, weight ? { ...refusal, weight } : refusal, `${name}/${graph.place}`);
+}
+
+/** Bodies may hold different weights of one name. */
+function withUniqueKeys(layers: readonly Layer[]): Layer[] {
+  const owners = new Map<string, Message>();
+  return layers.map((layer) => {
+    const message = layer.match?.weight.tensor.message;
+    let key = layer.info.weightKey;
+    if (message === undefined || key === null) return layer;
+    while ((owners.get(key) ?? message) !== message) key += "'";
+    owners.set(key, message);
+    return { ...layer, info: { ...layer.info, weightKey: key } };
   });
-}
-
-/** Looks outwards through the graphs around a body. */
-function visibleConstant(graph: Graph, name: string): Constant | undefined {
-  if (graph.inputs.has(name)) return undefined;
-  return (
-    findConstant(graph, name) ??
-    (graph.outer && graph.producer(name) === undefined ? visibleConstant(graph.outer, name) : undefined)
-  );
 }
 
 function withUniqueIds(layers: readonly Layer[]): Layer[] {

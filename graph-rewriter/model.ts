@@ -29,7 +29,7 @@ export class Model {
     if (this.irVersion < 1 || graph === undefined)
       throw invalid(source, 0, this.irVersion < 1 ? 'no IR version' : 'no graph');
     this.opset = this.standardOpset();
-    this.graph = Graph.of(graph, files, undefined, this.irVersion < 4);
+    this.graph = Graph.of(graph, files, this.irVersion < 4);
     if (this.graph.outputs.size === 0) throw invalid(source, graph.start, 'a graph without outputs');
     this.functions = new Map(
       message

@@ -23,6 +23,11 @@ export class Node {
     this.outputs = message.strings(NODE.output);
   }
 
+  /** Its name, or what it is and where. */
+  get id(): string {
+    return this.name === '' ? `${this.opType}#${this.index}` : this.name;
+  }
+
   /** What to call the node in a sentence. */
   get label(): string {
     return this.name === '' ? `${this.opType} #${this.index}` : `${this.opType} '${this.name}'`;

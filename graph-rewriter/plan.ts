@@ -55,31 +55,37 @@ function planLayer(layer: LayerInfo, shape: Shape, options: PlanOptions, opset: 
   const structure = options.structure ?? DEFAULT_STRUCTURE;
   const blocks = chooseBlocks(structure, shape, options.blocks, opset);
   if ('code' in blocks) return { id: layer.id, keep: blocks };
-  const factorType = options.factorType ?? (layer.dtype as FactorType);
-  const rank = chooseRank(shape, layer.dtype, { structure, ...blocks }, factorType, options);
+  const factorType = options.factorType ?? ownType(layer);
+  const rank = chooseRank(layer, shape, { structure, ...blocks }, factorType, options);
   if (typeof rank !== 'number') return { id: layer.id, keep: rank };
   return { id: layer.id, spec: { structure, rank, ...blocks }, factorType };
 }
 
+/** The type that the weight is stored in, where factors can have it, else the one that it multiplies in. */
+function ownType({ dtype, stored }: LayerInfo): FactorType {
+  return FACTOR_TYPES.find((type) => type === stored?.dtype) ?? (dtype as FactorType);
+}
+
 function chooseRank(
+  layer: LayerInfo,
   shape: Shape,
-  dtype: string,
   blocks: Pick<StructureSpec, 'structure'> & BlockCounts,
   type: FactorType,
   { rank, keep: share = DEFAULT_KEEP }: PlanOptions,
 ): number | Reason {
-  const largest = largestShrinkingRank(shape, dtype, blocks, type);
+  const largest = largestShrinkingRank(layer, blocks, type);
   const each = sizePerRank(shape, blocks) * FLOAT_BYTES[type];
-  const affordable = Math.floor((share * weightBytes(shape, dtype)) / each);
+  const affordable = Math.floor((share * weightBytes(layer)) / each);
   const chosen = rank ?? Math.min(largest, affordable, fullRank(shape, blocks));
   if (chosen >= 1 && chosen <= largest) return chosen;
+  const stored = layer.stored ? ` than its ${layer.stored.bytes} bytes as ${layer.stored.dtype}` : '';
   const what = `[${shape.in}, ${shape.out}] as ${blocks.structure} of ${blocks.blocksIn}×${blocks.blocksOut} blocks`;
   const why =
     largest < 1
-      ? `no rank makes ${what} smaller`
+      ? `no rank makes ${what} smaller${stored}`
       : rank === undefined
-        ? `rank 1 of ${what} is already more than ${share} of the weight`
-        : `rank ${rank} does not make ${what} smaller; ${largest} is the largest that does`;
+        ? `rank 1 of ${what} is already more than ${share} of the weight${layer.stored ? ` as ${layer.stored.dtype}` : ''}`
+        : `rank ${rank} does not make ${what} smaller${stored}; ${largest} is the largest that does`;
   return { code: 'rank-does-not-shrink', message: `${why[0].toUpperCase()}${why.slice(1)}.` };
 }
 

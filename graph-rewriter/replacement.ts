@@ -72,5 +72,5 @@ function specOf({ match, factorized, factorType }: Replacement): FunctionSpec {
 
 /** The rules accept no other types. */
 function valueType(match: Match): 'float32' | 'float16' {
-  return match.weight.tensor.dtype as 'float32' | 'float16';
+  return match.weight.dtype as 'float32' | 'float16';
 }

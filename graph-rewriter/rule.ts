@@ -40,6 +40,8 @@ export interface Refusal {
 
 export interface Rule {
   readonly opType: string;
+  /** Absent for the standard operators. */
+  readonly domain?: string;
   match(node: Node, graph: Graph): Match | Refusal;
 }
 

@@ -51,6 +51,7 @@ export const TENSOR = {
   segment: 3,
   floatData: 4,
   int32Data: 5,
+  int64Data: 7,
   name: 8,
   rawData: 9,
   doubleData: 10,
@@ -65,7 +66,8 @@ export const OPSET = { domain: 1, version: 2 } as const;
 export const ENTRY = { key: 1, value: 2 } as const;
 export const VALUE_INFO = { name: 1, type: 2 } as const;
 export const TYPE = { tensor: 1 } as const;
-export const TENSOR_TYPE = { elemType: 1 } as const;
+export const TENSOR_TYPE = { elemType: 1, shape: 2 } as const;
+export const SHAPE = { dim: 1 } as const;
 
 /** TensorProto.DataType by number. */
 const DATA_TYPES = [

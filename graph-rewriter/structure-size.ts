@@ -3,7 +3,7 @@ import { fits, partition } from './factorize/partition.js';
 import { type Shape, sizePerRank } from './factorize/size.js';
 import type { StructureSpec } from './factorize/types.js';
 import { FLOAT_BYTES, isFloatType } from './floats.js';
-import type { FactorType } from './types.js';
+import type { FactorType, LayerInfo } from './types.js';
 
 export { type Shape, sizePerRank } from './factorize/size.js';
 
@@ -13,8 +13,10 @@ export function factorBytes(shape: Shape, spec: StructureSpec, type: FactorType)
   return spec.rank * sizePerRank(shape, spec) * FLOAT_BYTES[type];
 }
 
-export function weightBytes(shape: Shape, dtype: string): number {
-  return shape.in * shape.out * (isFloatType(dtype) ? FLOAT_BYTES[dtype] : 0);
+/** Of the numbers as stored: what factors have to be smaller than. */
+export function weightBytes({ shape, dtype, stored }: Pick<LayerInfo, 'shape' | 'dtype' | 'stored'>): number {
+  if (stored !== undefined) return stored.bytes;
+  return (shape?.in ?? 0) * (shape?.out ?? 0) * (isFloatType(dtype) ? FLOAT_BYTES[dtype] : 0);
 }
 
 /** No matrix, or block, has more. BLAST's shared factors may use more than one block's rank. */
@@ -25,9 +27,14 @@ export function fullRank(shape: Shape, { structure, blocksIn, blocksOut }: Block
 }
 
 /** The largest rank whose factors are smaller than the weight; 0 when there is none. */
-export function largestShrinkingRank(shape: Shape, dtype: string, blocks: Blocks, type: FactorType): number {
+export function largestShrinkingRank(
+  layer: Pick<LayerInfo, 'shape' | 'dtype' | 'stored'>,
+  blocks: Blocks,
+  type: FactorType,
+): number {
+  const shape = layer.shape ?? { in: 0, out: 0 };
   const each = sizePerRank(shape, blocks) * FLOAT_BYTES[type];
-  return Math.min(fullRank(shape, blocks), Math.ceil(weightBytes(shape, dtype) / each) - 1);
+  return Math.min(fullRank(shape, blocks), Math.ceil(weightBytes(layer) / each) - 1);
 }
 
 /** Every block holds at least one feature (docs/operators.md). */

@@ -11,6 +11,7 @@ import type { Activation } from './types.js';
 
 export interface StructuredNode {
   readonly node: Node;
+  readonly graph: Graph;
   readonly activation: Activation;
   readonly interleaved: boolean;
   readonly spec: Omit<Factors, 'V' | 'S' | 'U'>;
@@ -32,6 +33,7 @@ export function readStructuredNode(node: Node, graph: Graph): StructuredNode {
   const factors = Object.fromEntries(found) as StructuredNode['factors'];
   return {
     node,
+    graph,
     activation: activationOf(node, op.activation),
     interleaved: op.interleaved || node.string('output_order', 'contiguous') === 'interleaved',
     spec: readSpec(node, op.structure, factors),
@@ -50,9 +52,9 @@ function readSpec(
   structure: StructureSpec['structure'],
   { V, S, U }: StructuredNode['factors'],
 ): StructuredNode['spec'] {
-  const v = V!.tensor.dims;
-  const u = U!.tensor.dims;
-  const s = S?.tensor.dims ?? [];
+  const v = V!.dims;
+  const u = U!.dims;
+  const s = S?.dims ?? [];
   const spec =
     structure === 'monarch'
       ? { structure, rank: v[1], blocksIn: u[1], blocksOut: v[0], in: v[2], out: u[0] }

@@ -1,5 +1,6 @@
-// Replaces nodes of a graph by others and drops the constants that only they read.
+// Replaces nodes of a graph and its bodies by others and drops the constants that only they read.
 import type { onnx } from 'onnx-proto';
+import { isStep } from './constants.js';
 import { nodeField } from './encode.js';
 import type { Graph } from './graph.js';
 import type { Node } from './node.js';
@@ -9,66 +10,87 @@ import type { Message } from './wire/message.js';
 
 /** The new nodes take the place, in the list, of the last old one; the first old one hands on its name and metadata. */
 export interface Swap {
+  readonly graph: Graph;
   readonly old: readonly [Node, ...Node[]];
   readonly replacements: readonly onnx.INodeProto[];
 }
 
-/** Writes all swaps of one graph into the edit. Returns what is no longer there: nodes and initializers. */
-export function swapNodes(edit: Edit, graph: Graph, swaps: readonly Swap[]): Set<Message> {
-  const removed = new Set(swaps.flatMap((swap) => swap.old));
-  const read = new Set(swaps.flatMap((swap) => swap.replacements.flatMap((node) => node.input ?? [])));
-  const unused = sweep(graph, removed, read);
+/** A value by where it is defined. */
+interface Value {
+  readonly graph: Graph;
+  readonly name: string;
+}
+
+/** Writes all swaps into the edit. Returns what is no longer there: nodes and initializers. */
+export function swapNodes(edit: Edit, swaps: readonly Swap[]): Set<Message> {
+  const removed = new Map(swaps.flatMap((swap) => swap.old.map((node) => [node, swap.graph] as const)));
+  const unused = sweep(removed, readBy(swaps));
+  const gone = [...removed].map(([node]) => node.message);
+  dropValueInfo(edit, swaps, removed, unused);
   for (const swap of swaps) {
     const last = lastOf(swap);
     removed.delete(last);
     const fields = swap.replacements.flatMap((node, i) =>
       nodeField(node, i === 0 ? swap.old[0].message : undefined),
     );
-    edit.replace(graph.message, last.message.span!, fields);
+    edit.replace(swap.graph.message, last.message.span!, fields);
   }
-  for (const node of removed) edit.remove(graph.message, node.message.span!);
-  for (const name of unused) edit.remove(graph.message, graph.initializers.get(name)!.message.span!);
-  dropValueInfo(edit, graph, removed, swaps, unused);
-  return new Set([
-    ...[...removed, ...swaps.flatMap((swap) => swap.old)].map((node) => node.message),
-    ...[...unused].map((name) => graph.initializers.get(name)!.message),
-  ]);
+  for (const [node, graph] of removed) edit.remove(graph.message, node.message.span!);
+  const tensors = unused.map(({ graph, name }) => graph.initializers.get(name)!.message);
+  unused.forEach(({ graph }, i) => edit.remove(graph.message, tensors[i].span!));
+  return new Set([...gone, ...tensors]);
 }
 
 function lastOf({ old }: Swap): Node {
   return old.reduce((a, b) => (b.index > a.index ? b : a));
 }
 
-/** Adds to `removed` the Constant, Identity and Transpose nodes whose readers are all removed; returns the initializers without readers. */
-function sweep(graph: Graph, removed: Set<Node>, read: ReadonlySet<string>): Set<string> {
-  const unused = new Set<string>();
-  const pending = [...removed].flatMap((node) => node.inputs);
-  for (const name of pending) {
-    const isRead = read.has(name) || graph.outputs.has(name) || graph.inputs.has(name);
-    if (isRead || graph.readers(name).some((reader) => !removed.has(reader))) continue;
-    if (graph.initializers.has(name)) unused.add(name);
+/** The values that the new nodes read. */
+function readBy(swaps: readonly Swap[]): (value: Value) => boolean {
+  const read = new Map<Graph, Set<string>>();
+  for (const { graph, replacements } of swaps)
+    for (const name of replacements.flatMap((node) => node.input ?? [])) {
+      const home = graph.definerOf(name);
+      read.set(home, (read.get(home) ?? new Set()).add(name));
+    }
+  return ({ graph, name }) => read.get(graph)?.has(name) ?? false;
+}
+
+/** Adds to `removed` the Constant nodes, and those between constants and products, whose readers are all removed; returns the initializers without readers. */
+function sweep(removed: Map<Node, Graph>, isRead: (value: Value) => boolean): Value[] {
+  const unused = new Map<Message, Value>();
+  const inputs = (node: Node, graph: Graph) =>
+    node.inputs.map((name): Value => ({ graph: graph.definerOf(name), name }));
+  const pending = [...removed].flatMap(([node, graph]) => inputs(node, graph));
+  for (const value of pending) {
+    const { graph, name } = value;
+    if (isRead(value) || graph.isOutput(name) || graph.inputs.has(name)) continue;
+    if (graph.uses(name).some(({ node }) => !removed.has(node))) continue;
+    const initializer = graph.initializers.get(name);
+    if (initializer !== undefined) unused.set(initializer.message, value);
     const producer = graph.producer(name);
     if (producer === undefined || removed.has(producer)) continue;
-    if (!['Constant', 'Identity', 'Transpose'].some((op) => producer.is(op))) continue;
-    removed.add(producer);
-    pending.push(...producer.inputs);
+    if (!producer.is('Constant') && !isStep(producer)) continue;
+    removed.set(producer, graph);
+    pending.push(...inputs(producer, graph));
   }
-  return unused;
+  return [...unused.values()];
 }
 
 /** Type notes on values that no longer exist. */
 function dropValueInfo(
   edit: Edit,
-  graph: Graph,
-  removed: ReadonlySet<Node>,
   swaps: readonly Swap[],
-  unused: ReadonlySet<string>,
+  removed: ReadonlyMap<Node, Graph>,
+  unused: readonly Value[],
 ): void {
-  const kept = new Set(swaps.flatMap((swap) => swap.replacements.flatMap((node) => node.output ?? [])));
-  const old = [...removed, ...swaps.flatMap((swap) => swap.old)];
-  const gone = new Set(old.flatMap((node) => node.outputs).filter((name) => !kept.has(name)));
-  for (const info of graph.message.messages(GRAPH.valueInfo)) {
-    const name = info.string(VALUE_INFO.name);
-    if (gone.has(name) || unused.has(name)) edit.remove(graph.message, info.span!);
-  }
+  const gone = new Map<Graph, Set<string>>();
+  const add = (graph: Graph, name: string) => gone.set(graph, (gone.get(graph) ?? new Set()).add(name));
+  for (const [node, graph] of removed) node.outputs.forEach((name) => add(graph, name));
+  for (const { graph, name } of unused) add(graph, name);
+  for (const { graph, replacements } of swaps)
+    for (const name of replacements.flatMap((node) => node.output ?? [])) gone.get(graph)?.delete(name);
+  for (const [{ message }, names] of gone)
+    for (const info of message.messages(GRAPH.valueInfo))
+      if (names.has(info.string(VALUE_INFO.name))) edit.remove(message, info.span!);
 }

@@ -1,9 +1,8 @@
 // A TensorProto for reading: shape and type at once, numbers when asked for.
 import { BlockrankError } from './errors.js';
 import { type ByteRange, type ExternalFiles, isExternal } from './external.js';
-import { decodeFloats, FLOAT_BYTES, isFloatType } from './floats.js';
+import { decodeNumbers, isNumberType, numberBytes, type NumberType } from './numbers.js';
 import { dataTypeName, TENSOR } from './schema.js';
-import type { FloatType } from './types.js';
 import type { Message } from './wire/message.js';
 
 /** A multiple of every element size. */
@@ -40,23 +39,33 @@ export class Tensor {
   }
 
   /** All elements in storage order, in pieces of a few megabytes. Throws INVALID_MODEL when the data has another length than the shape says. */
-  *floatChunks(): Generator<Float32Array> {
-    if (!isFloatType(this.dtype))
-      throw this.invalid(`numbers of type ${this.dtype} where floats are expected`);
+  *numberChunks(): Generator<Float32Array> {
+    if (!isNumberType(this.dtype)) throw this.invalid(`type ${this.dtype}, which is not read as numbers`);
     if (this.message.has(TENSOR.segment)) throw this.invalid('a segment, which no runtime supports');
     const data = this.external ? this.range() : this.rawRange();
-    if (data === undefined) yield this.typedFloats(this.dtype);
+    if (data === undefined) yield this.typedNumbers(this.dtype);
     else yield* this.rangeChunks(data, this.dtype);
   }
 
-  floats(): Float32Array {
+  numbers(): Float32Array {
     const all = new Float32Array(this.count);
     let offset = 0;
-    for (const chunk of this.floatChunks()) {
+    for (const chunk of this.numberChunks()) {
       all.set(chunk, offset);
       offset += chunk.length;
     }
     return all;
+  }
+
+  /** Of int64, as shapes and axes are given: small tensors. */
+  integers(): number[] {
+    const raw = this.external ? this.range() : this.rawRange();
+    if (raw === undefined) return this.message.ints(TENSOR.int64Data);
+    const bytes = raw.source.read(raw.start, raw.end);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    return Array.from({ length: Math.floor(bytes.length / 8) }, (_, i) =>
+      Number(view.getBigInt64(8 * i, true)),
+    );
   }
 
   private range(): ByteRange {
@@ -68,40 +77,53 @@ export class Tensor {
     return span && { source: this.message.source, start: span.start, end: span.end };
   }
 
-  private *rangeChunks({ source, start, end }: ByteRange, dtype: FloatType): Generator<Float32Array> {
-    const size = FLOAT_BYTES[dtype];
-    this.expectCount((end - start) / size);
-    for (let at = start; at < end; at += CHUNK) {
-      const bytes = source.read(at, Math.min(at + CHUNK, end));
-      const chunk = new Float32Array(bytes.length / size);
-      decodeFloats(bytes, dtype, chunk, 0);
+  private *rangeChunks({ source, start, end }: ByteRange, dtype: NumberType): Generator<Float32Array> {
+    this.expectBytes(end - start, dtype);
+    // Two to a byte at most, and no more than there are: an odd count of 4-bit numbers leaves half a byte.
+    const perChunk = Math.floor(CHUNK / numberBytes(2, dtype)) * 2;
+    for (let first = 0; first < this.count; first += perChunk) {
+      const chunk = new Float32Array(Math.min(perChunk, this.count - first));
+      const at = start + numberBytes(first, dtype);
+      decodeNumbers(source.read(at, at + numberBytes(chunk.length, dtype)), dtype, chunk);
       yield chunk;
     }
   }
 
-  /** float_data, double_data, or the bits of 16-bit floats in int32_data. */
-  private typedFloats(dtype: FloatType): Float32Array {
-    const field = TYPED_FIELD[dtype];
-    if (field === TENSOR.int32Data) {
-      const bits = Uint16Array.from(this.message.ints(field));
-      this.expectCount(bits.length);
-      const bytes = new Uint8Array(2 * bits.length);
-      bits.forEach((value, i) => bytes.set([value & 0xff, value >> 8], 2 * i));
-      return decoded(bytes, dtype);
-    }
+  /** float_data, double_data; smaller numbers, and the bits of 16-bit floats, stand in int32_data one by one (4-bit ones as packed bytes). */
+  private typedNumbers(dtype: NumberType): Float32Array {
+    const field =
+      dtype === 'float32' ? TENSOR.floatData : dtype === 'float64' ? TENSOR.doubleData : undefined;
+    const bytes = field === undefined ? this.int32Bytes(dtype) : this.fieldBytes(field);
+    this.expectBytes(bytes.length, dtype);
+    const numbers = new Float32Array(this.count);
+    decodeNumbers(bytes, dtype, numbers);
+    return numbers;
+  }
+
+  private int32Bytes(dtype: NumberType): Uint8Array {
+    const values = this.message.ints(TENSOR.int32Data);
+    const size = Math.floor(numberBytes(2, dtype) / 2) || 1;
+    const bytes = new Uint8Array(size * values.length);
+    values.forEach((value, i) => {
+      for (let b = 0; b < size; b++) bytes[size * i + b] = value >> (8 * b);
+    });
+    return bytes;
+  }
+
+  private fieldBytes(field: number): Uint8Array {
     const spans = this.message.all(field);
-    this.expectCount(spans.reduce((sum, span) => sum + span.end - span.start, 0) / FLOAT_BYTES[dtype]);
-    const bytes = new Uint8Array(this.count * FLOAT_BYTES[dtype]);
+    const bytes = new Uint8Array(spans.reduce((sum, span) => sum + span.end - span.start, 0));
     let offset = 0;
     for (const span of spans) {
       bytes.set(this.message.source.read(span.start, span.end), offset);
       offset += span.end - span.start;
     }
-    return decoded(bytes, dtype);
+    return bytes;
   }
 
-  private expectCount(found: number): void {
-    if (found !== this.count) throw this.invalid(`data of ${found} elements`);
+  private expectBytes(found: number, dtype: NumberType): void {
+    if (found === numberBytes(this.count, dtype)) return;
+    throw this.invalid(`data of ${(2 * found) / numberBytes(2, dtype)} elements`);
   }
 
   private invalid(found: string): BlockrankError {
@@ -112,18 +134,5 @@ export class Tensor {
   }
 }
 
-const TYPED_FIELD: Record<FloatType, number> = {
-  float32: TENSOR.floatData,
-  float64: TENSOR.doubleData,
-  float16: TENSOR.int32Data,
-  bfloat16: TENSOR.int32Data,
-};
-
 /** float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data. */
 const DATA_FIELDS = new Set([4, 5, 6, 7, 9, 10, 11]);
-
-function decoded(bytes: Uint8Array, dtype: FloatType): Float32Array {
-  const floats = new Float32Array(bytes.length / FLOAT_BYTES[dtype]);
-  decodeFloats(bytes, dtype, floats, 0);
-  return floats;
-}

@@ -47,10 +47,16 @@ export interface LayerInfo {
   readonly weight: string;
   /** [in, out] of the product; null where the weight is not a constant matrix. */
   readonly shape: { readonly in: number; readonly out: number } | null;
+  /** Type in which the weight multiplies. */
   readonly dtype: string;
   readonly location: WeightLocation | null;
-  /** Bytes of the weight as stored; 0 where it is not constant. */
+  /** Bytes of the weight as stored, with scales and zero points; 0 where it is not constant. */
   readonly bytes: number;
+  /**
+   * Present where the weight is stored in another type than it multiplies in, behind Cast or DequantizeLinear: that type,
+   * and the bytes that factors must be smaller than, with scales and zero points.
+   */
+  readonly stored?: { readonly dtype: string; readonly bytes: number };
   /** Layers with the same key hold the same weight, used the same way: factorized once. */
   readonly weightKey: string | null;
   /** Name of the tensor that enters the layer: what calibration observes. */

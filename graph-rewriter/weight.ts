@@ -1,4 +1,5 @@
 // Reads the weight of a match as the factorization wants it.
+import { constantChunks } from './constants.js';
 import type { DenseWeight } from './factorize/types.js';
 import type { Match } from './rule.js';
 import type { Reason } from './types.js';
@@ -8,7 +9,7 @@ export function readWeight(match: Match): DenseWeight | Reason {
   const { in: inputs, out, storedOutIn } = match;
   const data = new Float32Array(inputs * out);
   let offset = 0;
-  for (const chunk of match.weight.tensor.floatChunks()) {
+  for (const chunk of constantChunks(match.weight)) {
     const bad = chunk.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0)
       return {

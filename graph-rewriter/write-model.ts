@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { BlockrankError } from './errors.js';
 import { findExternalTensors } from './external-tensors.js';
 import type { Model } from './model.js';
+import { isSameFile } from './same-file.js';
 import { ENTRY, TENSOR } from './schema.js';
 import type { TensorStore } from './tensor-store.js';
 import { AtomicFile } from './wire/atomic-file.js';
@@ -13,13 +14,14 @@ import { totalLength } from './wire/pieces.js';
 /** Protobuf's readers stop at 2 GiB; above this, new weights go to a data file. */
 export const INLINE_LIMIT = 1.5e9;
 
-export function refuseSameFile(source: string, target: string, overwrite: boolean): void {
-  if (overwrite || !existsSync(target) || !existsSync(source)) return;
-  const [a, b] = [statSync(source), statSync(target)];
-  if (a.dev === b.dev && a.ino === b.ino)
+/** Renaming onto a target replaces what is there, so it must be a file, and the source only where that was asked for. */
+export function checkTarget(source: string, target: string, overwrite: boolean): void {
+  if (existsSync(target) && !statSync(target).isFile())
+    throw new BlockrankError('IO', `${target} cannot be written: a folder or a device has that name.`);
+  if (!overwrite && isSameFile(source, target))
     throw new BlockrankError(
       'INVALID_ARGUMENT',
-      `${target} is the source model itself. Write to another file, or set overwrite.`,
+      `${target} is the source model itself. Write to another file, or allow it with overwrite.`,
     );
 }
 

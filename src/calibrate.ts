@@ -3,7 +3,7 @@ import type * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../graph-rewriter/errors.js';
 import { collectCovariances, type Covariance } from '../graph-rewriter/calibration/index.js';
 import type { LayerInfo } from '../graph-rewriter/types.js';
-import { loadDataSets, readGraphInputs, type InputOptions } from './inputs/index.js';
+import { loadDataSets, readGraphInputs, readGraphOutputs, type InputOptions } from './inputs/index.js';
 import type { OnProgress } from './progress.js';
 
 export type Feeds = Record<string, ort.Tensor>;
@@ -45,8 +45,10 @@ function isIterable(source: CalibrationSource): source is AsyncIterable<Feeds> |
   return Symbol.asyncIterator in source || Symbol.iterator in source;
 }
 
+/** Data sets may hold expected outputs too, as for `validate`: they are passed over. */
 async function* feedsOf(model: string, source: InputOptions): AsyncGenerator<Feeds> {
-  for await (const dataSet of loadDataSets(readGraphInputs(model), [], source)) yield dataSet.inputs;
+  const dataSets = loadDataSets(readGraphInputs(model), readGraphOutputs(model), source);
+  for await (const dataSet of dataSets) yield dataSet.inputs;
 }
 
 /** A weight that several layers share is factorized once: for what enters any of them, each row counting the same. */

@@ -3,7 +3,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { attempt, ok, unavailable, type Check } from './doctor/check.js';
 import { describeCpu, type BuildInfo, type CpuReport } from './doctor/cpu.js';
-import { detectCuda, type CudaReport } from './doctor/cuda.js';
+import { detectCuda, readBuildInfo, type CudaReport } from './doctor/cuda.js';
 import { checkOperators } from './doctor/operators.js';
 import { loadAddon, type Addon, type NativeRuntime } from './loader/addon.js';
 import { LIBRARY_VARIABLE, locateLibrary, packageRoot } from './loader/locate.js';
@@ -72,8 +72,8 @@ function checkLibrary(addon: Addon | undefined): DoctorReport['library'] {
   try {
     const path = realpathSync(locateLibrary());
     const how = process.env[LIBRARY_VARIABLE] ? `named by ${LIBRARY_VARIABLE}` : 'in the package';
-    const text = addon?.buildInfo(path);
-    return { ...ok(`${path}, ${how}`), path, ...(text ? { build: JSON.parse(text) as BuildInfo } : {}) };
+    const build = addon && readBuildInfo(addon, path);
+    return { ...ok(`${path}, ${how}`), path, ...(build ? { build } : {}) };
   } catch (error) {
     return unavailable((error as Error).message);
   }
@@ -92,16 +92,16 @@ async function tryRegistered(
   );
   if (!addon || missing.length > 0) {
     const check = unavailable(`not tried without ${missing.join(' and ')}`);
-    const cuda = { driver: check, provider: check, runtime: check, device: check };
+    const cuda = { driver: check, provider: check, runtime: check, kernels: check, device: check };
     return { hook: check, runtimes: addon?.runtimes() ?? [], operators: check, cuda };
   }
-  const { path } = library;
+  const { path, build } = library;
   const before = addon.runtimes().some((r) => path !== undefined && r.libraries.includes(path));
   const hook =
     path === undefined ? unavailable('not tried without libblockrank.so') : attempt(() => hookNow(path));
   const runtimes = addon.runtimes();
   const operators = await checkOperators(loadOnnxRuntime(), ['cpu']);
-  const cuda = await checkCuda(addon, runtimes);
+  const cuda = await checkCuda(addon, runtimes, build);
   if (path !== undefined && !before) unregisterCustomOpsLibrary(path);
   return { hook, runtimes, operators, cuda };
 }
@@ -114,9 +114,13 @@ function hookNow(library: string): string {
   return hooked.map((r) => `ONNX Runtime ${r.version} (${r.path})`).join(', ');
 }
 
-async function checkCuda(addon: Addon, runtimes: readonly NativeRuntime[]): Promise<CudaReport> {
+async function checkCuda(
+  addon: Addon,
+  runtimes: readonly NativeRuntime[],
+  build: BuildInfo | undefined,
+): Promise<CudaReport> {
   const loaded = runtimes.find((r) => r.bindings.length > 0) ?? runtimes[0];
-  const found = detectCuda(addon, dirname(loaded?.path ?? ''));
+  const found = detectCuda(addon, dirname(loaded?.path ?? ''), build);
   const failed = Object.entries(found).filter(([, check]) => check.status !== 'ok');
   const device =
     failed.length > 0

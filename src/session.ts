@@ -1,10 +1,13 @@
 /** Creates an onnxruntime-node session that knows blockrank's operators, on the device of the caller's choice. */
+import { realpathSync } from 'node:fs';
 import type { InferenceSession } from 'onnxruntime-node';
 import { BlockrankError } from '../graph-rewriter/errors.js';
+import { loadOnnxRuntime } from '../graph-rewriter/onnxruntime.js';
 import { whyNotCuda } from './doctor/cuda.js';
 import { loadAddon } from './loader/addon.js';
-import { loadOnnxRuntime } from '../graph-rewriter/onnxruntime.js';
+import { locateLibrary } from './loader/locate.js';
 import { register } from './loader/register.js';
+import { inTurn } from './loader/turn.js';
 
 export interface CreateSessionOptions extends InferenceSession.SessionOptions {
   /**
@@ -27,9 +30,16 @@ export interface CreatedSession {
  * @throws BlockrankError as `register`; SESSION where the session cannot be created, or where `cuda` was asked for and
  * cannot be used; INVALID_ARGUMENT where both `device` and `executionProviders` are given.
  */
-export async function createSession(
+export function createSession(
   model: string | Uint8Array,
-  { device, ...options }: CreateSessionOptions = {},
+  options: CreateSessionOptions = {},
+): Promise<CreatedSession> {
+  return inTurn(() => createRegistered(model, options));
+}
+
+async function createRegistered(
+  model: string | Uint8Array,
+  { device, ...options }: CreateSessionOptions,
 ): Promise<CreatedSession> {
   register();
   const { executionProviders } = options;
@@ -47,7 +57,7 @@ export async function createSession(
   const on = (name: string) => create(model, { ...options, executionProviders: [name] });
   if (device === 'cpu') return { session: await on('cpu'), provider: 'cpu' };
 
-  const missing = whyNotCuda(loadAddon());
+  const missing = whyNotCuda(loadAddon(), realpathSync(locateLibrary()));
   if (device === 'cuda') {
     if (missing)
       throw new BlockrankError('SESSION', `CUDA was asked for but cannot be used. ${missing}. ${ADVICE}`);

@@ -6,6 +6,7 @@ import { BlockrankError } from '../graph-rewriter/errors.js';
 import { seededRandom } from '../src/inputs/random.js';
 import type { Progress } from '../src/progress.js';
 import { planModel, rewrite } from '../src/rewrite.js';
+import { npz } from './inputs/helpers/npz.js';
 import { encodeModel, scratch, type Scratch } from './validation/helpers/tiny-model.js';
 
 const SIZE = 72;
@@ -86,6 +87,16 @@ describe('rewrite', () => {
     const { plan } = await planModel(model, { structure: 'monarch', rank: 3, blocks: 2 });
     const { layers } = await rewrite(model, target('c.onnx'), { plan, structure: 'low-rank' });
     expect(layers.map(({ result }) => result?.op)).to.deep.equal(['MonarchMatMul', 'MonarchMatMul']);
+  });
+
+  it('passes over the expected outputs of a calibration data set', async () => {
+    const array = { dims: [100, SIZE], data: rows(0, SIZE, 3).data as Float32Array };
+    const path = await files.write('set.npz', npz({ x: array, z: array, y: array, w: array }));
+    const { layers } = await rewrite(model, target('f.onnx'), {
+      structure: 'low-rank',
+      calibration: { paths: [path] },
+    });
+    expect(layers[0].result!.weightedError).not.to.equal(layers[0].result!.relativeError);
   });
 
   it('refuses a calibration source without inputs', async () => {

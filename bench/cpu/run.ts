@@ -29,7 +29,11 @@ async function openVariant(layer: BenchLayer, variant: Variant, copies: number, 
   // The portable function is inlined only where the operator is unknown.
   if (variant === 'blast-plain') unregister();
   else register();
-  return ort.InferenceSession.create(layerModel(layer, variant, copies), { intraOpNumThreads: threads });
+  return ort.InferenceSession.create(layerModel(layer, variant, copies), {
+    intraOpNumThreads: threads,
+    // A session's idle threads would otherwise spin into the turn of the next one.
+    extra: { session: { force_spinning_stop: '1' } },
+  });
 }
 
 async function timeRound(session: ort.InferenceSession, X: ort.Tensor): Promise<number> {

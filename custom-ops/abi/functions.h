@@ -21,8 +21,10 @@
   V(63, GetSymbolicDimensions, OrtStatus*,                                                                 \
     (const OrtTensorTypeAndShapeInfo*, const char** names, size_t rank))                                   \
   V(65, GetTensorTypeAndShape, OrtStatus*, (const OrtValue*, OrtTensorTypeAndShapeInfo** out))             \
+  V(72, MemoryInfoGetId, OrtStatus*, (const OrtMemoryInfo*, int* out))                                     \
   V(75, AllocatorAlloc, OrtStatus*, (OrtAllocator*, size_t bytes, void** out))                             \
   V(76, AllocatorFree, OrtStatus*, (OrtAllocator*, void*))                                                 \
+  V(77, AllocatorGetInfo, OrtStatus*, (const OrtAllocator*, const OrtMemoryInfo** out))                    \
   V(85, KernelInfoGetAttribute_float, OrtStatus*, (const OrtKernelInfo*, const char* name, float* out))    \
   V(86, KernelInfoGetAttribute_int64, OrtStatus*, (const OrtKernelInfo*, const char* name, int64_t* out))  \
   V(87, KernelInfoGetAttribute_string, OrtStatus*,                                                         \
@@ -52,6 +54,8 @@
   V(274, KernelContext_ParallelFor, OrtStatus*,                                                            \
     (const OrtKernelContext*, void (*fn)(void* user, size_t index), size_t total, size_t batches,          \
      void* user))                                                                                          \
+  V(277, KernelContext_GetScratchBuffer, OrtStatus*,                                                       \
+    (const OrtKernelContext*, const OrtMemoryInfo*, size_t bytes, void** out))                             \
   V(278, KernelInfoGetAllocator, OrtStatus*, (const OrtKernelInfo*, MemType, OrtAllocator** out))
 
 namespace blockrank::abi {

@@ -17,6 +17,7 @@ struct OrtValue;
 struct OrtTypeInfo;
 struct OrtTensorTypeAndShapeInfo;
 struct OrtAllocator;
+struct OrtMemoryInfo;
 
 /// The API table: an array of function pointers whose order never changes (functions.h has the slots).
 struct OrtApi {

@@ -15,25 +15,6 @@ bool HasAvx512() {
   return HasAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
-
-std::vector<std::string> Features() {
-  std::vector<std::string> found;
-#define BLOCKRANK_FEATURE(name) \
-  if (__builtin_cpu_supports(name)) found.push_back(name);
-  BLOCKRANK_FEATURE("avx2")
-  BLOCKRANK_FEATURE("fma")
-  BLOCKRANK_FEATURE("f16c")
-  BLOCKRANK_FEATURE("avx512f")
-  BLOCKRANK_FEATURE("avx512bw")
-  BLOCKRANK_FEATURE("avx512vl")
-  BLOCKRANK_FEATURE("avx512dq")
-  BLOCKRANK_FEATURE("avx512vnni")
-  BLOCKRANK_FEATURE("avx512bf16")
-#undef BLOCKRANK_FEATURE
-  return found;
-}
-#else
-std::vector<std::string> Features() { return {}; }
 #endif
 
 std::string Names() {
@@ -52,13 +33,6 @@ IsaChoice Choose() {
   }
   return {widest, "BLOCKRANK_ISA: expected one of " + Names() + " (what this processor runs), found '" +
                       std::string(wanted) + "'; unset it to choose automatically"};
-}
-
-std::string MakeBuildInfo() {
-  std::string features;
-  for (const std::string& name : Features()) features += (features.empty() ? "\"" : ",\"") + name + "\"";
-  return std::string("{\"version\":\"") + BLOCKRANK_VERSION + "\",\"isa\":\"" + ChosenIsa().kernels->name +
-         "\",\"features\":[" + features + "]}";
 }
 
 }  // namespace
@@ -81,9 +55,23 @@ const IsaChoice& ChosenIsa() {
   return choice;
 }
 
-const char* BuildInfo() {
-  static const std::string text = MakeBuildInfo();
-  return text.c_str();
+std::vector<std::string> CpuFeatures() {
+  std::vector<std::string> found;
+#if defined(__x86_64__)
+#define BLOCKRANK_FEATURE(name) \
+  if (__builtin_cpu_supports(name)) found.push_back(name);
+  BLOCKRANK_FEATURE("avx2")
+  BLOCKRANK_FEATURE("fma")
+  BLOCKRANK_FEATURE("f16c")
+  BLOCKRANK_FEATURE("avx512f")
+  BLOCKRANK_FEATURE("avx512bw")
+  BLOCKRANK_FEATURE("avx512vl")
+  BLOCKRANK_FEATURE("avx512dq")
+  BLOCKRANK_FEATURE("avx512vnni")
+  BLOCKRANK_FEATURE("avx512bf16")
+#undef BLOCKRANK_FEATURE
+#endif
+  return found;
 }
 
 }  // namespace blockrank

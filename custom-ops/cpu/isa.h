@@ -19,7 +19,7 @@ struct IsaChoice {
 /// Made once in a process.
 const IsaChoice& ChosenIsa();
 
-/// {"version":…,"isa":…,"features":[…]}
-const char* BuildInfo();
+/// Vector extensions of this processor, as the compiler names them.
+std::vector<std::string> CpuFeatures();
 
 }  // namespace blockrank

@@ -19,11 +19,15 @@ class Executor {
 
 struct Backend {
   const char* provider;  // null: the CPU's
-  /// Null with *error set when it cannot be made.
+  bool takes_bfloat16;   // as X's type, beside float32 and float16
+  /// `declared` has neither pointers nor tokens, and −1 for sizes that the graph leaves open. Null with
+  /// *error set when it cannot be made.
   std::unique_ptr<Executor> (*make)(const abi::Functions& ort, const abi::OrtKernelInfo* info,
-                                    std::string* error);
+                                    const Problem& declared, std::string* error);
 };
 
 const Backend& CpuBackend();
+/// Null where libblockrank_cuda.so cannot be used; LoadCudaLibrary().error says why.
+const Backend* CudaBackend();
 
 }  // namespace blockrank

@@ -61,7 +61,7 @@ class CpuExecutor : public Executor {
   abi::OrtAllocator* allocator_;
 };
 
-std::unique_ptr<Executor> Make(const abi::Functions& ort, const abi::OrtKernelInfo* info,
+std::unique_ptr<Executor> Make(const abi::Functions& ort, const abi::OrtKernelInfo* info, const Problem&,
                                std::string* error) {
   abi::OrtAllocator* allocator = nullptr;
   *error = TakeError(ort, ort.KernelInfoGetAllocator(info, abi::kMemDefault, &allocator));
@@ -72,7 +72,7 @@ std::unique_ptr<Executor> Make(const abi::Functions& ort, const abi::OrtKernelIn
 }  // namespace
 
 const Backend& CpuBackend() {
-  static constexpr Backend backend{nullptr, Make};
+  static constexpr Backend backend{nullptr, false, Make};
   return backend;
 }
 

@@ -60,7 +60,8 @@ abi::OrtStatus* InferShape(const abi::OrtCustomOp* op, abi::OrtShapeInferContext
 // names the input and both types. Y's type must be stated: it can be inferred from an open input only where
 // that is the only one.
 abi::ElementType XType(const abi::OrtCustomOp* op) {
-  return Self(op).x_type == DType::kFloat32 ? abi::kFloat : abi::kFloat16;
+  const DType type = Self(op).x_type;
+  return type == DType::kFloat32 ? abi::kFloat : type == DType::kFloat16 ? abi::kFloat16 : abi::kBFloat16;
 }
 
 void FillSignature(abi::OrtCustomOp* op) {

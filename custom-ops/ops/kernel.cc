@@ -10,7 +10,7 @@ std::unique_ptr<Kernel> Kernel::Create(const abi::Functions& ort, const abi::Ort
   std::unique_ptr<Kernel> kernel(new Kernel(ort));
   *error = kernel->node_.Read(ort, info, variant, x_type);
   if (!error->empty()) return nullptr;
-  kernel->executor_ = backend.make(ort, info, error);
+  kernel->executor_ = backend.make(ort, info, kernel->node_.declared(), error);
   if (kernel->executor_ != nullptr) return kernel;
   *error = kernel->node_.Error(*error);
   return nullptr;

@@ -127,21 +127,24 @@ std::string Node::ReadInputs(const abi::Functions& ort, const abi::OrtKernelInfo
       return where + NameOf(factor_type_) + " (V's type)" + found;
     }
   }
-  Dims dims;
-  return CheckShapes(variant_->structure, shapes, &dims);
+  return Describe(shapes, &declared_);
 }
 
-std::string Node::Bind(const InputShapes& shapes, Problem* problem) const {
-  const std::string error = CheckShapes(variant_->structure, shapes, &problem->dims);
-  if (!error.empty()) return Error(error);
+std::string Node::Describe(const InputShapes& shapes, Problem* problem) const {
   problem->structure = variant_->structure;
   problem->order = order_;
   problem->activation = activation_;
   problem->x_type = x_type_;
   problem->factor_type = factor_type_;
+  problem->bias_size = !has_bias_ ? 0 : shapes.bias.dims.size() == 1 ? shapes.bias.dims[0] : -1;
+  return CheckShapes(variant_->structure, shapes, &problem->dims);
+}
+
+std::string Node::Bind(const InputShapes& shapes, Problem* problem) const {
+  const std::string error = Describe(shapes, problem);
+  if (!error.empty()) return Error(error);
   problem->tokens = 1;
   for (size_t i = 0; i + 1 < shapes.x.dims.size(); ++i) problem->tokens *= shapes.x.dims[i];
-  problem->bias_size = has_bias_ ? shapes.bias.dims[0] : 0;
   return "";
 }
 

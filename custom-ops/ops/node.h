@@ -20,6 +20,9 @@ class Node {
   /// A run's tensors → the problem, without pointers. Returns "" or the message.
   std::string Bind(const InputShapes& shapes, Problem* problem) const;
 
+  /// The node as far as the graph declares it: no pointers, no tokens, −1 for unknown sizes.
+  const Problem& declared() const { return declared_; }
+
   /// "blockrank: node 'fc1' (BlastMatMul): " + text
   std::string Error(const std::string& text) const;
 
@@ -29,6 +32,7 @@ class Node {
  private:
   std::string ReadAttributes(const abi::Functions& ort, const abi::OrtKernelInfo* info);
   std::string ReadInputs(const abi::Functions& ort, const abi::OrtKernelInfo* info);
+  std::string Describe(const InputShapes& shapes, Problem* problem) const;
 
   const Variant* variant_ = nullptr;
   std::string name_;
@@ -37,6 +41,7 @@ class Node {
   DType x_type_ = DType::kFloat32;
   DType factor_type_ = DType::kFloat32;
   bool has_bias_ = false;
+  Problem declared_;
 };
 
 /// Where `letter` (X, V, S, U or B) keeps its shape.

@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import type * as Ort from 'onnxruntime-node';
 import { BlockrankError } from '../errors.js';
-import { loadOnnxRuntime } from '../onnxruntime.js';
+import { findExternalTensors } from '../external-tensors.js';
+import { Model } from '../model.js';
 import { Accumulator, type Covariance } from './accumulator.js';
-import { readNames } from './names.js';
-import { gramOutput, rowsOutput, tapModel } from './tap.js';
+import { type Observable, observableTensors } from './observable.js';
+import { gramOutput, rowsOutput, tapFields } from './tap.js';
+import { createTappedSession, type TappedModel } from './tapped-session.js';
 
 export type { Covariance } from './accumulator.js';
 
@@ -31,29 +31,41 @@ export interface CollectRequest {
  * in a subgraph, or that no run produced a row of, comes back with `samples` 0 and no matrix.
  */
 export async function collectCovariances(request: CollectRequest): Promise<Map<string, Covariance>> {
-  const bytes = await readModel(request.modelPath);
-  const names = readNames(bytes);
+  const { modelPath } = request;
+  const { names, opset, external } = describe(modelPath);
   const tensors = [...new Set(request.tensors)];
   for (const name of tensors) {
-    if (names.graph.has(name) || names.subgraphs.has(name)) continue;
-    throw new BlockrankError(
-      'INVALID_ARGUMENT',
-      `${request.modelPath} has no tensor '${name}' to calibrate on`,
-    );
+    if (names.graph.has(name) || names.bodies.has(name)) continue;
+    throw new BlockrankError('INVALID_ARGUMENT', `${modelPath} has no tensor '${name}' to calibrate on`);
   }
-  const tapped = tensors.filter((name) => names.graph.has(name));
   const sums = tensors.map((name) => new Accumulator(name));
-  const taps = sums.filter(({ tensor }) => names.graph.has(tensor));
-  if (taps.length > 0) await runAll(request, tapModel(bytes, tapped, names.opset), taps);
+  const tapped = sums.filter(({ tensor }) => names.graph.has(tensor));
+  if (tapped.length > 0) {
+    const taps = tapFields(
+      tapped.map(({ tensor }) => tensor),
+      opset,
+    );
+    await runAll(request, { path: modelPath, taps, external }, tapped);
+  }
   return new Map(sums.map((sum) => [sum.tensor, sum.covariance()]));
+}
+
+function describe(path: string): { names: Observable; opset: number; external: boolean } {
+  const model = Model.open(path);
+  try {
+    const external = findExternalTensors(model).length > 0;
+    return { names: observableTensors(model.graph), opset: model.opset, external };
+  } finally {
+    model.close();
+  }
 }
 
 async function runAll(
   request: CollectRequest,
-  model: Uint8Array,
+  model: TappedModel,
   taps: readonly Accumulator[],
 ): Promise<void> {
-  const session = await createSession(request, model);
+  const session = await createTappedSession(model, request.sessionOptions);
   const fetches = taps.flatMap((_, index) => [gramOutput(index), rowsOutput(index)]);
   let batch = 0;
   try {
@@ -74,27 +86,6 @@ async function runAll(
   }
 }
 
-/** A model given as bytes looks for external data in the working directory unless told where its file was. */
-async function createSession({ modelPath, sessionOptions }: CollectRequest, model: Uint8Array) {
-  const ort = loadOnnxRuntime();
-  const extra = (sessionOptions?.extra ?? {}) as { session?: Record<string, unknown> };
-  const folder = dirname(resolve(modelPath));
-  try {
-    return await ort.InferenceSession.create(model, {
-      logSeverityLevel: 3,
-      ...sessionOptions,
-      extra: {
-        ...extra,
-        session: { model_external_initializers_file_folder_path: folder, ...extra.session },
-      },
-    });
-  } catch (cause) {
-    throw new BlockrankError('SESSION', `${modelPath} could not be run for calibration: ${String(cause)}`, {
-      cause,
-    });
-  }
-}
-
 async function run(session: Ort.InferenceSession, feeds: Feeds, fetches: string[], batch: number) {
   try {
     return await session.run(feeds, fetches);
@@ -105,15 +96,6 @@ async function run(session: Ort.InferenceSession, feeds: Feeds, fetches: string[
       `calibration batch ${batch} could not be run (the model's inputs are ${wanted}): ${String(cause)}`,
       { cause },
     );
-  }
-}
-
-async function readModel(path: string): Promise<Uint8Array> {
-  try {
-    const { buffer, byteOffset, length } = await readFile(path);
-    return new Uint8Array(buffer, byteOffset, length);
-  } catch (cause) {
-    throw new BlockrankError('IO', `${path} could not be read: ${String(cause)}`, { cause });
   }
 }
 

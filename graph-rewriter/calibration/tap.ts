@@ -1,12 +1,9 @@
 import onnxProto, { type onnx as Onnx } from 'onnx-proto';
-import { BlockrankError } from '../errors.js';
 
 const { onnx } = onnxProto;
 const { AttributeType } = onnx.AttributeProto;
 const { DataType } = onnx.TensorProto;
 
-/** Reshape and Cast took their present form at opset 5 and 6; ONNX Runtime runs models from 7 on. */
-const OLDEST_OPSET = 7;
 /** `Slice` takes its bounds as inputs from here on. */
 const SLICE_INPUTS = 10;
 
@@ -17,26 +14,17 @@ export const gramOutput = (index: number) => `${PREFIX}.gram.${index}`;
 export const rowsOutput = (index: number) => `${PREFIX}.rows.${index}`;
 
 /**
- * The model's bytes with a second `graph` field behind them that holds only the taps' nodes and outputs. Protocol buffers
+ * Bytes to put behind a model's own: a second `graph` field that holds only the taps' nodes and outputs. Protocol buffers
  * merge repeated occurrences of an embedded message, so every parser sees one graph with the taps at its end, and
  * nothing of the model is decoded or copied field by field.
  */
-export function tapModel(model: Uint8Array, tensors: readonly string[], opset: number): Uint8Array {
-  if (opset < OLDEST_OPSET)
-    throw new BlockrankError(
-      'UNSUPPORTED_MODEL',
-      `calibration needs opset ${OLDEST_OPSET}; the model has ${opset}`,
-    );
+export function tapFields(tensors: readonly string[], opset: number): Uint8Array {
   const node = [...constants(opset), ...tensors.flatMap((tensor, index) => tap(tensor, index, opset))];
   const output = tensors.flatMap((_, index) => [
     value(gramOutput(index), DataType.FLOAT),
     value(rowsOutput(index), DataType.INT64),
   ]);
-  const addition = onnx.ModelProto.encode(onnx.ModelProto.fromObject({ graph: { node, output } })).finish();
-  const tapped = new Uint8Array(model.length + addition.length);
-  tapped.set(model);
-  tapped.set(addition, model.length);
-  return tapped;
+  return onnx.ModelProto.encode(onnx.ModelProto.fromObject({ graph: { node, output } })).finish();
 }
 
 /** Cast → Reshape [-1, last] → xᵀ·x; the length of the last axis is read off the tensor, whose rank may be unknown. */

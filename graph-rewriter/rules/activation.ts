@@ -57,7 +57,7 @@ function soleOutput(graph: Graph, product: string, region: readonly Node[]): str
 }
 
 function recognise(match: Match, region: readonly Node[], output: string): Activation | undefined {
-  const tolerance = match.weight.tensor.dtype === 'float16' ? TOLERANCE.float16 : TOLERANCE.float32;
+  const tolerance = match.weight.dtype === 'float16' ? TOLERANCE.float16 : TOLERANCE.float32;
   const compute = compile(match.graph, match.output, region, output);
   const computed = SAMPLES.map(compute);
   const isSame = (known: (v: number) => number) =>

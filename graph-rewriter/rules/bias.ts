@@ -8,11 +8,10 @@ export function fuseBias(match: Match): Match {
   if (match.bias !== undefined || add === undefined || !add.is('Add')) return match;
   const name = add.inputs.find((input) => input !== output);
   const constant = name === undefined ? undefined : findConstant(graph, name);
-  if (name === undefined || constant === undefined || graph.inputs.has(constant.name)) return match;
-  const { dims, dtype } = constant.tensor;
+  if (name === undefined || constant === undefined || constant.graph.inputs.has(constant.name)) return match;
+  const { dims, dtype } = constant;
   // A vector never raises the product's rank; a matrix could.
-  if (dims.length !== 1 || ![1, match.out].includes(dims[0]) || dtype !== match.weight.tensor.dtype)
-    return match;
+  if (dims.length !== 1 || ![1, match.out].includes(dims[0]) || dtype !== match.weight.dtype) return match;
   return {
     ...match,
     nodes: [...match.nodes, add],

@@ -1,5 +1,5 @@
 // Evaluates small graphs of elementwise operators on one number, in float64.
-import { findConstant } from '../constants.js';
+import { constantNumbers, findConstant } from '../constants.js';
 import { isFloatType } from '../floats.js';
 import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
@@ -35,12 +35,13 @@ export function formula(node: Node): Formula | undefined {
 export function scalar(graph: Graph, name: string): number | undefined {
   const constant = findConstant(graph, name);
   if (constant !== undefined) {
-    const { tensor } = constant;
     // Rank 0 or 1 cannot change the shape of what it meets.
-    if (graph.inputs.has(constant.name) || tensor.dims.length > 1) return undefined;
-    return tensor.count === 1 && isFloatType(tensor.dtype) ? tensor.floats()[0] : undefined;
+    if (constant.graph.inputs.has(constant.name) || constant.dims.length > 1) return undefined;
+    return constant.tensor.count === 1 && isFloatType(constant.dtype)
+      ? constantNumbers(constant)[0]
+      : undefined;
   }
-  const node = graph.producer(name);
+  const node = graph.definerOf(name).producer(name);
   if (node === undefined || !node.is('Constant') || node.attribute('value_float') === undefined)
     return undefined;
   return node.float('value_float', 0);

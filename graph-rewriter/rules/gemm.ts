@@ -17,13 +17,12 @@ export const gemmRule: Rule = {
         `${node.label} transposes its input (transA); the operators do not.`,
         weight,
       );
+    const transB = node.int('transB', 0) !== 0;
     const scale = node.float('alpha', 1);
     const beta = node.float('beta', 1);
     if (scale === 0 || !Number.isFinite(scale) || !Number.isFinite(beta))
       return refuse('gemm-scalars', `${node.label} has alpha ${scale} and beta ${beta}.`, weight);
-    const storedOutIn = weight.transposed !== (node.int('transB', 0) !== 0);
-    const [rows, columns] = weight.tensor.dims;
-    const out = storedOutIn ? rows : columns;
+    const [inputs, out] = transB ? [...weight.dims].reverse() : weight.dims;
     const bias = findBias(node, graph, beta, out);
     if (bias === null)
       return refuse(
@@ -38,8 +37,8 @@ export const gemmRule: Rule = {
       output: node.outputs[0],
       weight,
       weightName: node.inputs[1],
-      storedOutIn,
-      in: storedOutIn ? columns : rows,
+      storedOutIn: weight.transposed !== transB,
+      in: inputs,
       out,
       scale,
       ...(bias && { bias }),
@@ -53,8 +52,8 @@ function findBias(node: Node, graph: Graph, beta: number, out: number): Bias | u
   const name = node.inputs[2] ?? '';
   if (name === '' || beta === 0) return undefined;
   const constant = findConstant(graph, name);
-  if (constant === undefined || constant.transposed || graph.inputs.has(constant.name)) return null;
-  const dims = constant.tensor.dims;
+  if (constant === undefined || constant.transposed || constant.graph.inputs.has(constant.name)) return null;
+  const dims = constant.dims;
   const isRow = dims.length <= 2 && (dims[0] === 1 || dims.length < 2) && [1, out].includes(dims.at(-1) ?? 1);
   return isRow ? { name, constant, scale: beta } : null;
 }

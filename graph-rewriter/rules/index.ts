@@ -4,34 +4,45 @@ import type { Node } from '../node.js';
 import { isRefusal, type Match, refuse, type Refusal, type Rule } from '../rule.js';
 import { fuseActivation } from './activation.js';
 import { fuseBias } from './bias.js';
+import { fusedGemmRule, fusedMatMulRule } from './fused.js';
 import { gemmRule } from './gemm.js';
 import { matmulRule } from './matmul.js';
 
-const RULES: readonly Rule[] = [matmulRule, gemmRule];
+const RULES: readonly Rule[] = [matmulRule, gemmRule, fusedMatMulRule, fusedGemmRule];
 
 /** Products that users will look for in the list. Anything that is not a matrix product is not listed at all. */
-const UNSUPPORTED = new Set([
-  'MatMulInteger',
-  'QLinearMatMul',
-  'MatMulNBits',
-  'MatMulBnb4',
-  'MatMulIntegerToFloat',
-  'DynamicQuantizeMatMul',
-  'FusedMatMul',
-  'FusedGemm',
-  'GemmFastGelu',
-  'QGemm',
+const UNSUPPORTED = new Map([
+  ['MatMulInteger', 'multiplies 8-bit integers'],
+  ['QLinearMatMul', 'multiplies 8-bit integers and quantizes the result'],
+  ['MatMulNBits', 'has a weight packed in blocks of 2 to 8 bits'],
+  ['MatMulBnb4', 'has a weight packed in 4-bit floats'],
+  ['MatMulIntegerToFloat', 'multiplies 8-bit integers'],
+  ['DynamicQuantizeMatMul', 'quantizes its input for a weight of 8-bit integers'],
+  ['QGemm', 'multiplies 8-bit integers'],
+  ['GemmFastGelu', 'is a product with an approximate GELU that only some providers have'],
+  ['FusedMatMul', 'is of a domain that no rule reads'],
+  ['FusedGemm', 'is of a domain that no rule reads'],
 ]);
 
 export function isProduct(node: Node): boolean {
-  return RULES.some((rule) => node.is(rule.opType)) || UNSUPPORTED.has(node.opType);
+  return ruleFor(node) !== undefined || UNSUPPORTED.has(node.opType);
 }
 
 /** The match with everything that can be fused into it. */
 export function matchProduct(node: Node, graph: Graph): Match | Refusal {
-  const rule = RULES.find((rule) => node.is(rule.opType));
+  const rule = ruleFor(node);
   if (rule === undefined)
-    return refuse('operator-not-supported', `${node.label} multiplies in a form that no rule reads yet.`);
+    return refuse(
+      'operator-not-supported',
+      `${node.label} ${UNSUPPORTED.get(node.opType)!}; rewrite the model before it is quantized or optimized.`,
+    );
   const match = rule.match(node, graph);
-  return isRefusal(match) ? match : fuseActivation(fuseBias(match));
+  // What follows an activation is no part of the product.
+  return isRefusal(match) || match.activation !== 'none' ? match : fuseActivation(fuseBias(match));
+}
+
+function ruleFor(node: Node): Rule | undefined {
+  return RULES.find(({ opType, domain }) =>
+    domain === undefined ? node.is(opType) : node.opType === opType && node.domain === domain,
+  );
 }

@@ -10,7 +10,7 @@ export const matmulRule: Rule = {
   match(node: Node, graph: Graph): Match | Refusal {
     const weight = findWeight(node, graph);
     if ('reason' in weight) return weight;
-    const [rows, columns] = weight.tensor.dims;
+    const [inputs, out] = weight.dims;
     return {
       graph,
       nodes: [node],
@@ -19,8 +19,8 @@ export const matmulRule: Rule = {
       weight,
       weightName: node.inputs[1],
       storedOutIn: weight.transposed,
-      in: weight.transposed ? columns : rows,
-      out: weight.transposed ? rows : columns,
+      in: inputs,
+      out,
       scale: 1,
       activation: 'none',
     };

@@ -1,15 +1,15 @@
 // A weight that something else reads too cannot be dropped: rewriting would only add to the file.
-import type { Constant } from '../constants.js';
+import { type Constant, isStep } from '../constants.js';
 import type { Graph } from '../graph.js';
 import { isRefusal, type Match, type Refusal, refuse } from '../rule.js';
 
 /** Refuses matches whose weight has a reader that is no match itself; repeated, since each refusal makes a reader. */
-export function refuseTied(results: readonly (Match | Refusal)[], graph: Graph): (Match | Refusal)[] {
+export function refuseTied(results: readonly (Match | Refusal)[]): (Match | Refusal)[] {
   let current = [...results];
   for (;;) {
     const products = new Set(current.filter((r): r is Match => !isRefusal(r)).map((match) => match.nodes[0]));
     const next = current.map((result) => {
-      const reader = isRefusal(result) ? undefined : otherReader(result.weight, graph, products);
+      const reader = isRefusal(result) ? undefined : otherReader(result.weight, products);
       return reader === undefined ? result : tied(result, reader);
     });
     if (next.every((result, i) => result === current[i])) return current;
@@ -23,14 +23,14 @@ function tied(result: Match | Refusal, reader: string): Refusal {
 }
 
 /** What else reads the stored weight, or a copy of it on the way to the product. */
-function otherReader(weight: Constant, graph: Graph, products: ReadonlySet<unknown>): string | undefined {
-  const pending = [weight.name];
-  for (const name of pending) {
-    if (graph.outputs.has(name)) return 'the outputs of the graph';
-    for (const reader of graph.readers(name)) {
-      if (products.has(reader)) continue;
-      if (!reader.is('Identity') && !reader.is('Transpose')) return reader.label;
-      if (!pending.includes(reader.outputs[0])) pending.push(reader.outputs[0]);
+function otherReader(weight: Constant, products: ReadonlySet<unknown>): string | undefined {
+  const pending: { graph: Graph; name: string }[] = [weight];
+  for (const { graph, name } of pending) {
+    if (graph.isOutput(name)) return 'the outputs of the graph';
+    for (const use of graph.uses(name)) {
+      if (products.has(use.node)) continue;
+      if (!isStep(use.node) || use.node.inputs[0] !== name) return use.node.label;
+      pending.push({ graph: use.graph, name: use.node.outputs[0] });
     }
   }
   return undefined;

@@ -1,43 +1,54 @@
 // The conditions on a weight that MatMul and Gemm share.
-import { findConstant, otherConstantForm, type Constant } from '../constants.js';
+import { type Constant, findConstant, otherConstantForm } from '../constants.js';
 import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
 import { type Refusal, refuse } from '../rule.js';
+import { declaredRank } from '../value-rank.js';
 
 /** The operators take X and Y in these types; products keep the type of their weight. */
 const TYPES = ['float32', 'float16'];
 
-/** A constant matrix on the right of the product, or the reason why there is none. */
+/** A constant matrix on the right of the product, or the reason why there is none; axes of size 1 before it that change nothing are taken off. */
 export function findWeight(node: Node, graph: Graph): Constant | Refusal {
   const [left, name] = node.inputs;
   const weight = findConstant(graph, name);
   if (weight === undefined) return notConstant(node, graph, left, name);
-  if (graph.inputs.has(weight.name))
+  if (weight.graph.inputs.has(weight.name))
     return refuse(
       'weight-is-graph-input',
       `'${weight.name}' is also an input of the graph, so each run may replace it. Export it as a plain initializer.`,
       weight,
     );
-  const { dims, dtype } = weight.tensor;
-  if (dims.length !== 2)
-    return refuse(
-      'weight-rank',
-      `'${weight.name}' has shape [${dims.join(', ')}]; only matrices are factorized.`,
-      weight,
-    );
+  const { dims, dtype } = weight;
+  const rank = dims.length === 2 ? undefined : checkBatch(node, graph, weight);
+  if (rank !== undefined) return refuse('weight-rank', rank, weight);
   if (!TYPES.includes(dtype))
     return refuse(
       'weight-type',
       `'${weight.name}' is of type ${dtype}; the operators compute on ${TYPES.join(' and ')}.`,
       weight,
     );
-  return weight;
+  return { ...weight, dims: dims.slice(-2) };
+}
+
+/** Why a weight of another rank than 2 is no matrix here: [1, …, in, out] is one where X has as many axes, so that Y gains none. */
+function checkBatch(node: Node, graph: Graph, { name, dims }: Constant): string | undefined {
+  const shape = `'${name}' has shape [${dims.join(', ')}]`;
+  if (dims.length < 2 || dims.slice(0, -2).some((dim) => dim !== 1) || node.opType.endsWith('Gemm'))
+    return `${shape}; only matrices are factorized.`;
+  const [x, y] = [declaredRank(graph, node.inputs[0]), declaredRank(graph, node.outputs[0])];
+  if ((x !== undefined && x >= dims.length) || (y !== undefined && y > dims.length)) return undefined;
+  return x === undefined
+    ? `${shape}, and the model declares no shape of '${node.inputs[0]}': ${node.label} may add axes. Run shape inference, or export the weight as a matrix.`
+    : `${shape}, and ${node.label} adds axes to '${node.inputs[0]}', which has ${x}. Export the weight as a matrix.`;
 }
 
 function notConstant(node: Node, graph: Graph, left: string, right: string): Refusal {
   const form = otherConstantForm(graph, right);
   if (form !== undefined)
     return refuse('weight-rank', `'${right}' is a Constant given by ${form}, which holds no dense matrix.`);
+  if (graph.definerOf(right).sparse.has(right))
+    return refuse('weight-rank', `'${right}' is a sparse initializer; only dense matrices are factorized.`);
   const onLeft = findConstant(graph, left);
   if (onLeft !== undefined)
     return refuse(

@@ -15,6 +15,8 @@ export interface BuildInfo {
   /** Instruction set that its kernels chose on this machine. */
   readonly isa: string;
   readonly features: readonly string[];
+  /** Its CUDA kernels (libblockrank_cuda.so): loaded from `library`, or the `reason` why not. No GPU is asked for. */
+  readonly cuda?: { readonly available: boolean; readonly library?: string; readonly reason?: string };
 }
 
 const RELEVANT =

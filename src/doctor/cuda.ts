@@ -1,8 +1,9 @@
-/** Whether sessions can use an NVIDIA GPU: four separate questions, each with its own answer. */
+/** Whether sessions can use an NVIDIA GPU: five separate questions, each with its own answer. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Addon } from '../loader/addon.js';
 import { ok, unavailable, type Check } from './check.js';
+import type { BuildInfo } from './cpu.js';
 import { neededLibraries } from './needed-libraries.js';
 
 export interface CudaReport {
@@ -12,6 +13,8 @@ export interface CudaReport {
   readonly provider: Check;
   /** Are the CUDA libraries that the provider is linked to installed? */
   readonly runtime: Check;
+  /** Are blockrank's own CUDA kernels loaded? Without them its operators run on the CPU in a CUDA session. */
+  readonly kernels: Check;
   /** Does a session on the device work? Only tried where the others are ok. */
   readonly device: Check;
 }
@@ -52,21 +55,42 @@ function checkRuntime(addon: Addon, folder: string): Check {
   );
 }
 
-/** What can be said without creating a session. `folder` is where libonnxruntime lies. */
-export function detectCuda(addon: Addon, folder: string): Omit<CudaReport, 'device'> {
+function checkKernels(build: BuildInfo | undefined): Check {
+  if (build?.cuda?.available) return ok(build.cuda.library ?? 'loaded');
+  return unavailable(
+    build?.cuda?.reason ?? 'the ops library says nothing of CUDA kernels',
+    'Where an NVIDIA GPU and the CUDA toolkit (12.8 or later) are installed, `npm rebuild blockrank` builds them.',
+  );
+}
+
+/**
+ * What can be said without creating a session. `folder` is where libonnxruntime lies, `build` what the ops library
+ * says of itself.
+ */
+export function detectCuda(
+  addon: Addon,
+  folder: string,
+  build: BuildInfo | undefined,
+): Omit<CudaReport, 'device'> {
   const provider = checkProvider(folder);
   const runtime =
     provider.status === 'ok'
       ? checkRuntime(addon, folder)
       : unavailable('not known without the provider, which says what it needs');
-  return { driver: checkDriver(addon), provider, runtime };
+  return { driver: checkDriver(addon), provider, runtime, kernels: checkKernels(build) };
 }
 
-/** The first reason why CUDA cannot work; null where a session on it is worth trying. */
-export function whyNotCuda(addon: Addon): string | null {
+/** What the ops library says of itself; undefined where it says nothing. */
+export function readBuildInfo(addon: Addon, library: string): BuildInfo | undefined {
+  const text = addon.buildInfo(library);
+  return text ? (JSON.parse(text) as BuildInfo) : undefined;
+}
+
+/** The first reason why CUDA cannot work with the ops library at `library`; null where a session is worth trying. */
+export function whyNotCuda(addon: Addon, library: string): string | null {
   const runtime = addon.runtimes().find((r) => r.bindings.length > 0);
   if (!runtime) return 'onnxruntime-node is not loaded';
-  const { driver, provider, runtime: libraries } = detectCuda(addon, dirname(runtime.path));
-  const failed = Object.entries({ driver, provider, runtime: libraries }).find(([, c]) => c.status !== 'ok');
+  const found = detectCuda(addon, dirname(runtime.path), readBuildInfo(addon, library));
+  const failed = Object.entries(found).find(([, check]) => check.status !== 'ok');
   return failed ? `CUDA ${failed[0]}: ${failed[1].reason}` : null;
 }

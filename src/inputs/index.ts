@@ -9,7 +9,7 @@ import { loadOnnxRuntime } from '../../graph-rewriter/onnxruntime.js';
 import { randomInput, seededRandom } from './random.js';
 import { resolveShapes, shapeFits, type Shapes } from './shapes.js';
 
-export { readGraphInputs, readModelInputs, type ModelInput } from './model-inputs.js';
+export { readGraphInputs, readGraphOutputs, readModelInputs, type ModelInput } from './model-inputs.js';
 export { parseShape, type Shapes } from './shapes.js';
 
 /** One set of feeds, and the outputs that are expected of the original where the source states them. */

@@ -2,7 +2,7 @@
 import onnxProto, { type onnx } from 'onnx-proto';
 import type * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
-import { GRAPH, MODEL, TENSOR } from '../../graph-rewriter/schema.js';
+import { GRAPH, MODEL, TENSOR, VALUE_INFO } from '../../graph-rewriter/schema.js';
 import { Message } from '../../graph-rewriter/wire/message.js';
 import { FileSource } from '../../graph-rewriter/wire/source.js';
 import { ELEMENT_TYPES, isNumericType, type NumericType } from './element-types.js';
@@ -36,18 +36,30 @@ export function readModelInputs(session: ort.InferenceSession, modelPath: string
  * @throws BlockrankError UNSUPPORTED_MODEL as above, INVALID_MODEL, IO
  */
 export function readGraphInputs(modelPath: string): readonly ModelInput[] {
+  return withGraph(modelPath, (graph) => {
+    const initialized = new Set(
+      graph.messages(GRAPH.initializer).map((tensor) => tensor.string(TENSOR.name)),
+    );
+    return graph
+      .all(GRAPH.input)
+      .map((span) => onnxProto.onnx.ValueInfoProto.decode(graph.bytes(span)))
+      .filter((value) => !initialized.has(value.name))
+      .map((value) => describeInput(modelPath, value));
+  });
+}
+
+/** Names of the model's outputs, from the file alone. @throws BlockrankError INVALID_MODEL, IO */
+export function readGraphOutputs(modelPath: string): readonly string[] {
+  return withGraph(modelPath, (graph) =>
+    graph.messages(GRAPH.output).map((output) => output.string(VALUE_INFO.name)),
+  );
+}
+
+function withGraph<T>(modelPath: string, read: (graph: Message) => readonly T[]): readonly T[] {
   const source = new FileSource(modelPath);
   try {
     const graph = Message.of(source).message(MODEL.graph);
-    const initialized = new Set(
-      graph?.messages(GRAPH.initializer).map((tensor) => tensor.string(TENSOR.name)),
-    );
-    const values = graph
-      ?.all(GRAPH.input)
-      .map((span) => onnxProto.onnx.ValueInfoProto.decode(graph.bytes(span)));
-    return (values ?? [])
-      .filter((value) => !initialized.has(value.name))
-      .map((value) => describeInput(modelPath, value));
+    return graph ? read(graph) : [];
   } finally {
     source.close();
   }

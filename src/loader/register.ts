@@ -44,6 +44,11 @@ export function register(options: RegisterOptions = {}): RegistrationInfo {
   return info;
 }
 
+/** Real path of what `register` registered last in this thread. */
+export function ownLibrary(): string | undefined {
+  return own;
+}
+
 /**
  * Undoes `register`, for the whole process: sessions created from now on do not know the operators; those that exist keep
  * them. Does nothing where nothing is registered.

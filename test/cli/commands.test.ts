@@ -98,6 +98,17 @@ describe('blockrank', () => {
       expect(stdout).to.contain('no model was written');
     });
 
+    it('does not write the plan over a model', async () => {
+      const before = await readFile(model);
+      for (const output of [[], ['-o', path('same.onnx')]]) {
+        const planOut = output[1] ?? model;
+        const { code, stderr } = await blockrank(['rewrite', model, '--plan-out', planOut, ...output]);
+        expect(code).to.equal(2);
+        expect(stderr).to.contain('would replace the model');
+      }
+      expect(await readFile(model)).to.deep.equal(before);
+    });
+
     it('writes a plan that can be edited and applied', async () => {
       await blockrank(['rewrite', model, '--plan-out', path('plan.json'), '--structure', 'low-rank']);
       const plan = await readFile(path('plan.json'), 'utf8');

@@ -27,7 +27,7 @@ describe('detectCuda', () => {
   }
 
   it('names the provider files that are missing, and how to get them', () => {
-    const { provider, runtime } = detectCuda(loadAddon(), folder);
+    const { provider, runtime } = detectCuda(loadAddon(), folder, undefined);
     expect(provider.status).to.equal('unavailable');
     expect(provider.reason).to.include('libonnxruntime_providers_cuda.so').and.to.include(folder);
     expect(provider.fix).to.include('ONNXRUNTIME_NODE_INSTALL=cuda12');
@@ -36,7 +36,7 @@ describe('detectCuda', () => {
 
   it('names the CUDA libraries that the provider needs and that are missing', () => {
     addProvider();
-    const { provider, runtime } = detectCuda(loadAddon(), folder);
+    const { provider, runtime } = detectCuda(loadAddon(), folder, undefined);
     expect(provider.status).to.equal('ok');
     expect(runtime.status).to.equal('unavailable');
     expect(runtime.reason).to.equal('not found: libcublas_absent.so');
@@ -53,7 +53,7 @@ describe('detectCuda', () => {
       const script = `
         const { detectCuda } = await import(${JSON.stringify(join(DIST, 'src', 'doctor', 'cuda.js'))});
         const { loadAddon } = await import(${JSON.stringify(join(DIST, 'src', 'loader', 'addon.js'))});
-        console.log(JSON.stringify(detectCuda(loadAddon(), '/').driver));`;
+        console.log(JSON.stringify(detectCuda(loadAddon(), '/', undefined).driver));`;
       const env = { LD_LIBRARY_PATH: folder, FAKE_CUDA: pretend };
       const driver = (await runScript(script, { env })) as { status: string; reason: string };
       expect(driver.status).to.equal(status);

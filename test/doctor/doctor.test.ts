@@ -74,13 +74,15 @@ describe('doctor', () => {
 
   it('answers each question about CUDA, with what to do where the answer is no', async () => {
     const { cuda } = await doctor();
-    expect(Object.keys(cuda)).to.deep.equal(['driver', 'provider', 'runtime', 'device']);
-    const checks: Check[] = [cuda.driver, cuda.provider, cuda.runtime, cuda.device];
+    expect(Object.keys(cuda)).to.deep.equal(['driver', 'provider', 'runtime', 'kernels', 'device']);
+    const checks: Check[] = [cuda.driver, cuda.provider, cuda.runtime, cuda.kernels, cuda.device];
     for (const check of checks) expect(check.reason).to.not.equal('');
-    for (const check of [cuda.driver, cuda.provider]) {
+    for (const check of [cuda.driver, cuda.provider, cuda.kernels]) {
       if (check.status === 'unavailable') expect(check.fix).to.be.a('string');
     }
-    const known = [cuda.driver, cuda.provider, cuda.runtime].every((check) => check.status === 'ok');
+    const known = [cuda.driver, cuda.provider, cuda.runtime, cuda.kernels].every(
+      (check) => check.status === 'ok',
+    );
     if (!known) expect(cuda.device.reason).to.match(/^not tried without/);
   });
 });

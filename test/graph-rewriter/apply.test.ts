@@ -1,6 +1,14 @@
 import { expect } from 'chai';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, linkSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { applyPlan } from '../../graph-rewriter/apply.js';
 import { inspectModel } from '../../graph-rewriter/inspect.js';
@@ -315,6 +323,16 @@ describe('applyPlan', () => {
       );
     await applyPlan(source, source, plan, { factorize, overwrite: true });
     expect(readModel(source).functions.map((f) => f.name)).to.include('BlastMatMulRelu');
+  });
+
+  it('refuses a target that is no file before it factorizes, and leaves it there', async () => {
+    const source = save(richModel());
+    const plan = await planFor(source, { w: W });
+    const factorize = () => Promise.reject(new Error('was called'));
+    // A rename would put the model in the place of /dev/null.
+    for (const target of [dirname(source), '/dev/null'])
+      await expectError(() => applyPlan(source, target, plan, { factorize }), 'IO', /a folder or a device/);
+    expect(statSync('/dev/null').isCharacterDevice()).to.equal(true);
   });
 
   it('says why a target cannot be written', async () => {

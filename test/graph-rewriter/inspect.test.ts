@@ -68,7 +68,11 @@ describe('inspectModel', () => {
         domain: 'd',
         input: ['a', 'b'],
         output: ['c'],
-        node: [node('MatMul', ['a', 'b'], ['c'])],
+        node: [
+          node('MatMul', ['a', 'b'], ['c']),
+          constant('k', weightTensor('inOut', '')),
+          node('MatMul', ['a', 'k'], ['e'], {}, { name: 'held' }),
+        ],
         opsetImport: [{ domain: '', version: 17 }],
       },
     ];
@@ -76,9 +80,10 @@ describe('inspectModel', () => {
       save(layerModel({ nodes, functions, initializers: [w], domains: ['d'] })),
     );
     expect(layers.map(({ id, reason, bytes }) => [id, reason?.code, bytes])).to.deep.equal([
-      ['if/0/inner', 'inside-subgraph', 4 * IN * OUT],
-      ['if/1/inner', 'inside-subgraph', 4 * IN * OUT],
+      ['if/0/inner', undefined, 4 * IN * OUT],
+      ['if/1/inner', undefined, 4 * IN * OUT],
       ['d.F/MatMul#0', 'weight-not-constant', 0],
+      ['d.F/held', 'inside-subgraph', 4 * IN * OUT],
     ]);
   });
 
@@ -93,7 +98,7 @@ describe('inspectModel', () => {
     expect(layers[0].reason).to.include({ code: 'weight-tied' });
   });
 
-  it('lists quantized and fused products as not supported', async () => {
+  it('lists quantized products as not supported, and what they are', async () => {
     const nodes = [
       node('MatMulNBits', ['x', 'w'], ['a'], {}, { domain: 'com.microsoft' }),
       node('MatMulInteger', ['x', 'w'], ['y']),
@@ -103,6 +108,9 @@ describe('inspectModel', () => {
       'operator-not-supported',
       'operator-not-supported',
     ]);
+    expect(layers[0].reason?.message).to.match(
+      /MatMulNBits #0 has a weight packed .*; rewrite the model before/,
+    );
   });
 
   it('refuses files that are no models', async () => {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "check.h"
+#include "core/build_info.h"
 
 namespace blockrank {
 namespace {
@@ -28,6 +29,7 @@ TEST(BuildInfoNamesVersionIsaAndFeatures) {
   CHECK(info.rfind("{\"version\":\"", 0) == 0) << info;
   CHECK(info.find("\"isa\":\"" + std::string(ChosenIsa().kernels->name) + "\"") != std::string::npos) << info;
   CHECK(info.find("\"features\":[") != std::string::npos && info.back() == '}') << info;
+  CHECK(info.find("\"cuda\":{\"available\":") != std::string::npos) << info;
 }
 
 }  // namespace

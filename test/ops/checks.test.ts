@@ -71,7 +71,7 @@ describe('a node at session creation', () => {
   it('leaves the type of X to ONNX Runtime, which names the node', async () => {
     const bfloat16 = zeros([2, 6], 'bfloat16');
     const text = await creation('LowRankMatMul', { ...LOW_RANK, X: bfloat16 }, { name: 'fc1' });
-    expect(text).to.match(/tensor\(bfloat16\).*LowRankMatMul.*fc1/);
+    expect(text).to.match(/(tensor\(bfloat16\)|not find an implementation).*LowRankMatMul.*fc1/);
   });
 
   it('infers the shape of Y, symbolic dimensions included', async () => {

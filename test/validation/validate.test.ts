@@ -1,5 +1,11 @@
 import { expect } from 'chai';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
+import { loadAddon } from '../../src/loader/addon.js';
+import { locateLibrary } from '../../src/loader/locate.js';
+import { register, unregister } from '../../src/loader/register.js';
+import { rewrite } from '../../src/rewrite.js';
+import { createSession } from '../../src/session.js';
+import { withPlugin } from '../../src/validation/plugin.js';
 import { validate, type ValidateOptions } from '../../src/validation/validate.js';
 import {
   FLOAT,
@@ -9,7 +15,8 @@ import {
   scratch,
   type Scratch,
 } from './helpers/tiny-model.js';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { join } from 'node:path';
 
 const NO_PLUGIN: ValidateOptions = { plugin: false, runs: 0 };
@@ -22,6 +29,11 @@ const failure = async (promise: Promise<unknown>): Promise<BlockrankError> => {
   expect(error).to.be.instanceOf(BlockrankError);
   return error as BlockrankError;
 };
+
+const isRegistered = () =>
+  loadAddon()
+    .runtimes()
+    .some((runtime) => runtime.libraries.length > 0);
 
 /** A model of one operator from x [batch, 2] to y. */
 const unary = (op: string, output = 'y', shape: (string | number)[] = ['batch', 2]) =>
@@ -156,6 +168,35 @@ describe('validate', () => {
     const broken = await files.write('broken.onnx', matMulModel(5, 3, Math.sin));
     const failed = await failure(validate(original, broken, NO_PLUGIN));
     expect(failed.message).to.contain("the rewritten model failed on data set 'random 0 (seed 0)'");
+  });
+
+  it('gives validations and sessions that run at once the operators that each asks for', async () => {
+    const rewritten = join(files.folder, 'rewritten.onnx');
+    const dense = await files.write('dense.onnx', matMulModel(64, 64, Math.sin));
+    await rewrite(dense, rewritten, { structure: 'low-rank', rank: 4, minSize: 1 });
+    const known: boolean[] = [];
+    const observe = async (wanted: boolean) => {
+      await withPlugin(wanted, async () => {
+        await setImmediate();
+        known.push(isRegistered() === wanted);
+      });
+    };
+    const registered = createSession(rewritten, { device: 'cpu' }).then(() => known.push(isRegistered()));
+    await Promise.all([observe(true), observe(false), observe(true), registered]);
+    expect(known).to.deep.equal([true, true, true, true]);
+    unregister();
+  });
+
+  it('leaves a library that the application registered in place of ours', async () => {
+    const library = join(files.folder, 'libmine.so');
+    await copyFile(locateLibrary(), library);
+    register({ library });
+    try {
+      await validate(original, original, { runs: 0 });
+      expect(loadAddon().runtimes()[0].libraries).to.deep.equal([library]);
+    } finally {
+      unregister();
+    }
   });
 
   it('times both models turn by turn', async () => {

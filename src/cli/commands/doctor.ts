@@ -50,6 +50,7 @@ function formatDoctor(report: DoctorReport, width: number): string {
     ['CUDA driver', cuda.driver],
     ['CUDA provider', cuda.provider],
     ['CUDA runtime', cuda.runtime],
+    ['CUDA kernels', cuda.kernels],
     ['CUDA device', cuda.device],
   ];
   return [

@@ -4,6 +4,7 @@ import { Option, type Command } from 'commander';
 import { BlockrankError } from '../../../graph-rewriter/errors.js';
 import { METHODS, STRUCTURES, type Method, type Structure } from '../../../graph-rewriter/factorize/types.js';
 import { formatPlan, parsePlan } from '../../../graph-rewriter/plan.js';
+import { isSameFile } from '../../../graph-rewriter/same-file.js';
 import type { FactorType, LayerInfo, ModelInfo, RewritePlan } from '../../../graph-rewriter/types.js';
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
 import { count, formatBytes, formatShape } from '../format.js';
@@ -81,7 +82,7 @@ export function addRewrite(program: Command): void {
 }
 
 async function runRewrite(path: string, flags: Flags, context: CommandContext): Promise<CommandResult> {
-  requireConsistent(flags);
+  requireConsistent(path, flags);
   const given = flags.plan === undefined ? undefined : parsePlan(await readFile(flags.plan, 'utf8'));
   const options = rewriteOptions(flags, context, given);
   const { info, plan } = await planModel(path, options);
@@ -94,11 +95,21 @@ async function runRewrite(path: string, flags: Flags, context: CommandContext): 
   return { json: report, text: flags.calibration ? text : `${text}\n\n${UNCALIBRATED}` };
 }
 
-function requireConsistent(flags: Flags): void {
+function requireConsistent(model: string, flags: Flags): void {
   if (flags.output === undefined && !flags.dryRun && flags.planOut === undefined) {
     throw new BlockrankError(
       'INVALID_ARGUMENT',
       'say where to write the model with -o, or give --dry-run to see the plan alone',
+    );
+  }
+  const { planOut } = flags;
+  if (
+    planOut !== undefined &&
+    [model, flags.output].some((other) => other !== undefined && isSameFile(other, planOut))
+  ) {
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      `--plan-out ${planOut} would replace the model: give the plan a file of its own`,
     );
   }
   const planning = [

@@ -23,6 +23,8 @@ export interface LayerModel extends Partial<Omit<ModelParts, 'nodes'>> {
   readonly leading?: readonly number[];
   readonly type?: 'float32' | 'float16';
   readonly weights?: Readonly<Record<string, KnownWeight>>;
+  /** Of the weight as the rewriter reads it. */
+  readonly readTolerance?: number;
 }
 
 /** x [leading…, IN] → y [leading…, OUT] through the nodes, with the initializers given. */
@@ -43,7 +45,7 @@ export async function rewriteAndCompare(
 ): Promise<{ results: LayerResult[]; target: string; calls: string[] }> {
   const { leading = [2, 5], type = 'float32', weights = { w: W } } = model;
   const source = save(layerModel(model));
-  const readTolerance = type === 'float16' ? 2e-3 : 1e-6;
+  const readTolerance = model.readTolerance ?? (type === 'float16' ? 2e-3 : 1e-6);
   const { target, report, calls } = await rewriteKnown(source, weights, {
     tolerance: readTolerance,
     ...(options.factorType && { factorType: options.factorType }),

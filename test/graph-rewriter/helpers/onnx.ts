@@ -17,6 +17,12 @@ export function tensor(
   return { name, dims: [...dims], dataType: dataTypeNumber(type), rawData };
 }
 
+/** A shape, axes. */
+export function int64s(name: string, values: readonly number[]): onnx.ITensorProto {
+  const rawData = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+  return { name, dims: [values.length], dataType: dataTypeNumber('int64'), rawData };
+}
+
 type Attributes = Record<string, number | string | readonly number[] | onnx.ITensorProto | onnx.IGraphProto>;
 
 /** Whole numbers become INT, so floats are given as `{ f: 0.5 }` in `extra`. */
@@ -65,6 +71,7 @@ export interface ModelParts {
   readonly inputs: readonly onnx.IValueInfoProto[];
   readonly outputs: readonly onnx.IValueInfoProto[];
   readonly initializers?: readonly onnx.ITensorProto[];
+  readonly sparse?: readonly onnx.ISparseTensorProto[];
   readonly valueInfo?: readonly onnx.IValueInfoProto[];
   readonly functions?: readonly onnx.IFunctionProto[];
   readonly opset?: number;
@@ -85,6 +92,7 @@ export function encodeModel(parts: ModelParts): Uint8Array {
       input: [...parts.inputs],
       output: [...parts.outputs],
       initializer: [...(parts.initializers ?? [])],
+      sparseInitializer: [...(parts.sparse ?? [])],
       valueInfo: [...(parts.valueInfo ?? [])],
     },
   }).finish();

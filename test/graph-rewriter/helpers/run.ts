@@ -2,7 +2,12 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { decodeFloats, encodeFloats } from '../../../graph-rewriter/floats.js';
 
-const OPTIONS: InferenceSession.SessionOptions = { logSeverityLevel: 3, intraOpNumThreads: 1 };
+const OPTIONS: InferenceSession.SessionOptions = {
+  logSeverityLevel: 3,
+  intraOpNumThreads: 1,
+  // Else ONNX Runtime rounds the inputs of dequantized MatMuls to 8 bits: three digits of a reference.
+  extra: { session: { qdq_matmulnbits_accuracy_level: '1' } },
+};
 
 export interface Fed {
   readonly dims: readonly number[];

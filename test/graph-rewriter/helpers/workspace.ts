@@ -48,11 +48,14 @@ export interface KnownWeight {
 }
 
 export function knownWeight(spec: Omit<Factors, 'V' | 'S' | 'U'>, seed: number): KnownWeight {
-  const factors = randomFactors(spec, seed);
+  return knownFrom(randomFactors(spec, seed));
+}
+
+export function knownFrom(factors: Factors): KnownWeight {
   const outIn = Float32Array.from(denseWeight(factors));
   const inOut = new Float32Array(outIn.length);
-  for (let o = 0; o < spec.out; o++)
-    for (let i = 0; i < spec.in; i++) inOut[i * spec.out + o] = outIn[o * spec.in + i];
+  for (let o = 0; o < factors.out; o++)
+    for (let i = 0; i < factors.in; i++) inOut[i * factors.out + o] = outIn[o * factors.in + i];
   return { factors, outIn, inOut };
 }
 

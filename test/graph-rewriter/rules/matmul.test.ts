@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { inspectModel } from '../../../graph-rewriter/inspect.js';
 import { IN, layerModel, OUT, rewriteAndCompare, W, weightTensor } from '../helpers/layer-model.js';
-import { constant, readModel, node, tensor, valueInfo } from '../helpers/onnx.js';
+import { constant, int64s, readModel, node, tensor, valueInfo } from '../helpers/onnx.js';
 import { random } from '../helpers/reference.js';
 import { save } from '../helpers/workspace.js';
 
@@ -115,9 +115,59 @@ describe('matmulRule', () => {
     expect(model.graph!.input!.map((i) => i.name)).to.deep.equal(['x']);
   });
 
-  it('refuses weights of rank 3', async () => {
-    const initializers = [tensor('w', [1, IN, OUT], random(IN * OUT, 1))];
+  it('refuses weights with a batch', async () => {
+    const initializers = [tensor('w', [2, IN, OUT], random(2 * IN * OUT, 1))];
     expect(await reasonOf(layerModel({ nodes: [matmul], initializers }))).to.include({ code: 'weight-rank' });
+  });
+
+  for (const [dims, leading] of [
+    [
+      [1, IN, OUT],
+      [2, 5],
+    ],
+    [
+      [1, IN, OUT],
+      [3, 2, 5],
+    ],
+    [
+      [1, 1, IN, OUT],
+      [3, 2, 5],
+    ],
+  ])
+    it(`takes a weight of shape [${dims.join(', ')}] for X of ${leading.length + 1} axes`, async () => {
+      const initializers = [{ ...weightTensor('inOut'), dims }];
+      const { results } = await rewriteAndCompare({ nodes: [matmul], initializers, leading });
+      expect(results[0].result?.op).to.equal('BlastMatMul');
+    });
+
+  it('takes a batch of 1 that is transposed', async () => {
+    const nodes = [node('Transpose', ['w'], ['v'], { perm: [0, 2, 1] }), node('MatMul', ['x', 'v'], ['y'])];
+    const initializers = [{ ...weightTensor('outIn'), dims: [1, OUT, IN] }];
+    await rewriteAndCompare({ nodes, initializers, weights: { v: W } });
+  });
+
+  it('takes a batch of 1 for an X of unknown shape where Y is known to have more axes', async () => {
+    const nodes = [node('Relu', ['x'], ['r']), node('MatMul', ['r', 'w'], ['y'])];
+    const initializers = [{ ...weightTensor('inOut'), dims: [1, IN, OUT] }];
+    await rewriteAndCompare({ nodes, initializers, leading: [3, 2, 5] });
+  });
+
+  it('refuses a batch of 1 that adds axes to the result, or may add them', async () => {
+    const initializers = [{ ...weightTensor('inOut'), dims: [1, IN, OUT] }];
+    const outputs = [valueInfo('y', [1, 'n', OUT])];
+    const adds = layerModel({ nodes: [matmul], initializers, leading: [5], outputs });
+    expect((await reasonOf(adds))?.message).to.match(/MatMul 'fc' adds axes to 'x', which has 2/);
+    const nodes = [node('Relu', ['x'], ['r']), node('MatMul', ['r', 'w'], ['y'])];
+    const may = layerModel({ nodes, initializers, leading: [5], outputs });
+    expect((await reasonOf(may))?.message).to.match(/declares no shape of 'r'/);
+  });
+
+  it('refuses a sparse initializer', async () => {
+    const sparse = [{ values: tensor('w', [2], [1, 2]), indices: int64s('', [0, 7]), dims: [IN, OUT] }];
+    expect(await reasonOf(layerModel({ nodes: [matmul], sparse })))
+      .to.include({ code: 'weight-rank' })
+      .and.have.property('message')
+      .match(/'w' is a sparse initializer/);
   });
 
   it('refuses a constant on the left, as in rotary embeddings', async () => {

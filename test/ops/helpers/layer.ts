@@ -2,7 +2,14 @@
 import { expect } from 'chai';
 import * as ort from 'onnxruntime-node';
 import { nodeModel, type NodeSpec } from './model.js';
-import { apply, denseWeight, type Expectation, type Layer, type Structure } from './reference.js';
+import {
+  apply,
+  denseWeight,
+  throughIntermediates,
+  type Expectation,
+  type Layer,
+  type Structure,
+} from './reference.js';
 import { decodeHalf, normals, values, type ElementType, type Values } from './values.js';
 
 export interface LayerSpec {
@@ -14,7 +21,8 @@ export interface LayerSpec {
   readonly activation?: string;
   readonly attributes?: NodeSpec['attributes'];
   readonly interleaved?: boolean;
-  readonly xType?: 'float32' | 'float16';
+  /** bfloat16 for CUDA alone: the model is fed float32 then, with casts around the node. */
+  readonly xType?: ElementType;
   readonly factorType?: ElementType;
   readonly bias?: 'none' | 'one' | 'all';
   /** Factors are graph inputs rather than initializers. */
@@ -25,6 +33,8 @@ export interface BuiltLayer {
   readonly model: Uint8Array;
   readonly feeds: Record<string, ort.Tensor>;
   readonly expected: Expectation;
+  /** Σ of what stage 1 gives times what it is multiplied with: what rounding of the intermediates is proportional to. */
+  readonly intermediates: Float64Array;
 }
 
 function factors(spec: LayerSpec, layer: Layer, random: () => number) {
@@ -39,12 +49,12 @@ function factors(spec: LayerSpec, layer: Layer, random: () => number) {
   return { V, S, U };
 }
 
-/** onnxruntime-node takes fp16 as Uint16Array; it has no bf16 tensors. */
+/** onnxruntime-node takes fp16 as Uint16Array; it has no bf16 tensors, whose values float32 holds. */
 function toTensor(v: Values): ort.Tensor {
   const { bytes, dims } = v;
   if (v.type === 'float32') return new ort.Tensor('float32', new Float32Array(bytes.buffer), dims);
   if (v.type === 'float16') return new ort.Tensor('float16', new Uint16Array(bytes.buffer), dims);
-  throw new Error('onnxruntime-node cannot be fed bfloat16');
+  return new ort.Tensor('float32', Float32Array.from(v.data), dims);
 }
 
 export function buildLayer(spec: LayerSpec): BuiltLayer {
@@ -58,15 +68,16 @@ export function buildLayer(spec: LayerSpec): BuiltLayer {
   };
   const xType = spec.xType ?? 'float32';
   const { V, S, U } = factors(spec, layer, random);
-  const X = values(xType, [...spec.leading, layer.in], random);
   const B =
     spec.bias === undefined || spec.bias === 'none'
       ? undefined
       : values(xType, [spec.bias === 'one' ? 1 : layer.out], random);
+  const X = values(xType, [...spec.leading, layer.in], random);
   const inputs = { X, V, ...(S ? { S } : {}), U, ...(B ? { B } : {}) };
   const computed = spec.computedFactors ? { V, ...(S ? { S } : {}), U, ...(B ? { B } : {}) } : {};
   const model = nodeModel({
     op: spec.structure + (spec.suffix ?? ''),
+    castX: true,
     inputs,
     graphInputs: {
       X: [...spec.leading.map((_, i) => `d${i}`), layer.in],
@@ -77,15 +88,33 @@ export function buildLayer(spec: LayerSpec): BuiltLayer {
   const feeds = Object.fromEntries(
     Object.entries({ X, ...computed }).map(([name, v]) => [name, toTensor(v)]),
   );
-  return { model, feeds, expected: apply(layer, denseWeight(layer, V, U, S), X, B, spec.activation) };
+  return {
+    model,
+    feeds,
+    expected: apply(layer, denseWeight(layer, V, U, S), X, B, spec.activation),
+    intermediates: throughIntermediates(layer, X, V, U, S),
+  };
 }
 
-/** fp32 sums of n terms are off by at most n·2⁻²⁴ of the sum of magnitudes; fp16 results are rounded to 11 bits once. */
-function tolerances(spec: LayerSpec, expected: Expectation): Float64Array {
+/** Largest relative error of rounding to the type. */
+const ROUNDING = { float32: 2 ** -24, float16: 2 ** -11, bfloat16: 2 ** -8 } as const;
+
+/**
+ * fp32 sums of n terms are off by at most n·2⁻²⁴ of the sum of magnitudes; 16-bit results are rounded once. The GPU's
+ * kernels for one 16-bit type also round t and z to it (`intermediates`), at most one time each.
+ */
+function tolerances(spec: LayerSpec, layer: BuiltLayer, on: ExecutionProvider): Float64Array {
   const { in: n, rank, blocksIn } = spec.sizes;
+  const { xType = 'float32', factorType = 'float32' } = spec;
   const terms = n + blocksIn * (rank + 1) + 4;
-  const half = spec.xType === 'float16' ? 2 ** -11 : 0;
-  return expected.y.map((y, i) => 1.2 * terms * 2 ** -24 * expected.magnitude[i] + half * Math.abs(y) + 1e-7);
+  const stored = xType === 'float32' ? 0 : ROUNDING[xType];
+  const kept = on === 'cuda' && xType === factorType && xType !== 'float32' ? 2 * ROUNDING[xType] : 0;
+  return layer.expected.y.map(
+    (y, i) =>
+      1.2 * (terms * 2 ** -24 * layer.expected.magnitude[i] + kept * layer.intermediates[i]) +
+      stored * Math.abs(y) +
+      1e-7,
+  );
 }
 
 export async function runLayer(
@@ -98,20 +127,41 @@ export async function runLayer(
   return Y;
 }
 
+export type ExecutionProvider = 'cpu' | 'cuda';
+
 /** Asserts type, shape and every element of the layer's output. */
-export async function expectLayer(spec: LayerSpec): Promise<void> {
-  const layer = buildLayer(spec);
-  const Y = await runLayer(layer, { intraOpNumThreads: 2 });
-  expect(Y.type).to.equal(spec.xType ?? 'float32');
-  expect(Y.dims).to.deep.equal([...spec.leading, spec.sizes.out]);
+export async function expectLayer(spec: LayerSpec, on: ExecutionProvider = 'cpu'): Promise<void> {
+  await expectLeadings(spec, [spec.leading], on);
+}
+
+/** The same in one session, for several X with as many leading dimensions as the first. */
+export async function expectLeadings(
+  spec: LayerSpec,
+  leadings: readonly (readonly number[])[],
+  on: ExecutionProvider,
+): Promise<void> {
+  const { model } = buildLayer({ ...spec, leading: leadings[0] });
+  const options = { intraOpNumThreads: 2, executionProviders: [on] };
+  const session = await ort.InferenceSession.create(model, options);
+  for (const leading of leadings) {
+    const layer = buildLayer({ ...spec, leading });
+    const { Y } = await session.run(layer.feeds);
+    expect(Y.type).to.equal(spec.xType === 'float16' ? 'float16' : 'float32');
+    expect(Y.dims).to.deep.equal([...leading, spec.sizes.out]);
+    expectValues(Y, layer.expected.y, tolerances(spec, layer, on));
+  }
+  await session.release();
+}
+
+function expectValues(Y: ort.Tensor, expected: Float64Array, tolerance: Float64Array): void {
   const stored = Y.data as Float32Array | Uint16Array;
-  expect(stored.length).to.equal(layer.expected.y.length);
-  const tolerance = tolerances(spec, layer.expected);
+  expect(stored.length).to.equal(expected.length);
   for (let i = 0; i < stored.length; i++) {
-    const found = spec.xType === 'float16' ? decodeHalf(stored[i]) : stored[i];
-    const wanted = layer.expected.y[i];
-    if (!(Math.abs(found - wanted) <= tolerance[i])) {
-      expect.fail(`element ${i}: expected ${wanted} ± ${tolerance[i]}, found ${found}`);
+    const found = Y.type === 'float16' ? decodeHalf(stored[i]) : stored[i];
+    if (!(Math.abs(found - expected[i]) <= tolerance[i])) {
+      expect.fail(
+        `element ${i}: expected ${expected[i]} ± ${tolerance[i]}, found ${found} (${Y.dims.join('×')})`,
+      );
     }
   }
 }

@@ -12,6 +12,8 @@ export interface NodeSpec {
   /** Name → dimensions: numbers, names of symbolic ones, null for an undeclared shape. X is always one. */
   readonly graphInputs: Readonly<Record<string, readonly (number | string)[] | null>>;
   readonly attributes?: Readonly<Record<string, string | number>>;
+  /** Feeds and fetches float32 where X is bfloat16. */
+  readonly castX?: boolean;
 }
 
 function valueInfo(name: string, type: ElementType, dims: readonly (number | string)[] | null) {
@@ -24,6 +26,25 @@ function valueInfo(name: string, type: ElementType, dims: readonly (number | str
 function attribute(name: string, value: string | number): onnx.IAttributeProto {
   if (typeof value === 'number') return { name, type: proto.onnx.AttributeProto.AttributeType.INT, i: value };
   return { name, type: proto.onnx.AttributeProto.AttributeType.STRING, s: new TextEncoder().encode(value) };
+}
+
+/** Makes X and Y float32 outside the node. */
+function castAround(graph: onnx.GraphProto): void {
+  const cast = (input: string, output: string, to: ElementType) => ({
+    opType: 'Cast',
+    name: `cast_${input}`,
+    input: [input],
+    output: [output],
+    attribute: [{ name: 'to', type: proto.onnx.AttributeProto.AttributeType.INT, i: DATA_TYPE[to] }],
+  });
+  const [node] = graph.node;
+  node.input = (node.input ?? []).map((name) => (name === 'X' ? 'X_bfloat16' : name));
+  node.output = ['Y_bfloat16'];
+  graph.node = [cast('X', 'X_bfloat16', 'bfloat16'), node, cast('Y_bfloat16', 'Y', 'float32')] as never;
+  for (const value of [...graph.input, ...graph.output]) {
+    const tensor = value.type?.tensorType;
+    if (tensor?.elemType === DATA_TYPE.bfloat16) tensor.elemType = DATA_TYPE.float32;
+  }
 }
 
 /** Encodes a model that applies one node to X and gives Y. */
@@ -59,5 +80,6 @@ export function nodeModel(spec: NodeSpec): Uint8Array {
       output: [valueInfo('Y', inputs['X'].type, null)],
     },
   });
+  if (inputs['X'].type === 'bfloat16' && spec.castX) castAround(model.graph as onnx.GraphProto);
   return proto.onnx.ModelProto.encode(model).finish();
 }

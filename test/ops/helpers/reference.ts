@@ -59,6 +59,42 @@ export function denseWeight(layer: Layer, V: Values, U: Values, S?: Values): Flo
   return weight;
 }
 
+/** Σ_jr |U·S·t| for each y [tokens, out], with t = V x as stage 1 gives it. */
+export function throughIntermediates(
+  layer: Layer,
+  X: Values,
+  V: Values,
+  U: Values,
+  S?: Values,
+): Float64Array {
+  const { in: n, out: m, blocksIn, blocksOut, rank } = layer;
+  const monarch = layer.structure === 'MonarchMatMul';
+  const p = Math.ceil(n / blocksIn);
+  const q = Math.ceil(m / blocksOut);
+  const tokens = X.data.length / n;
+  const sums = new Float64Array(tokens * m);
+  for (let token = 0; token < tokens; token++) {
+    // |t| of every row of V and block of columns.
+    const rows = V.data.length / n;
+    const t = new Float64Array(rows * blocksIn);
+    for (let row = 0; row < rows; row++) {
+      for (let c = 0; c < n; c++)
+        t[row * blocksIn + Math.floor(c / p)] += V.data[row * n + c] * X.data[token * n + c];
+    }
+    for (let o = 0; o < m; o++) {
+      const i = layer.interleaved ? o % blocksOut : Math.floor(o / q);
+      for (let j = 0; j < blocksIn; j++) {
+        for (let r = 0; r < rank; r++) {
+          const u = monarch ? U.data[(o * blocksIn + j) * rank + r] : U.data[o * rank + r];
+          const s = S ? S.data[(i * blocksIn + j) * rank + r] : 1;
+          sums[token * m + o] += Math.abs(u * s * t[(monarch ? i * rank + r : r) * blocksIn + j]);
+        }
+      }
+    }
+  }
+  return sums;
+}
+
 export interface Expectation {
   readonly y: Float64Array;
   /** Σ |w·x| + |b| for each y: what rounding errors are proportional to. */

@@ -1,0 +1,311 @@
+// Times the 19 layers on a GPU: dense bf16 and fp8 and a low-rank pair by cuBLASLt, and this project's
+// kernels, in one process.
+//
+//   bench_cuda table FILE.csv      every layer × tokens 1, 16, 128 and its own; a summary last
+//   bench_cuda sweep FILE.csv      every tile of each stage where the dispatcher has a choice
+//
+// Rules: bf16, time per call by CUDA-graph replay, median of 9; at 128 tokens and fewer every call finds its
+// weights in memory (copies that exceed the L2 several times are rotated). Floor: the larger of bytes / 4.3
+// TB/s and operations / 790 TFLOP/s, the two ceilings measured on an H200, with no intermediate.
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "blockrank_cuda.h"
+#include "layers.h"
+#include "library_gemm.h"
+#include "plan.h"
+
+namespace {
+
+using namespace blockrank::bench;
+namespace kernels = blockrank::cuda;
+
+constexpr double kBytesPerMicrosecond = 4.3e6, kOperationsPerMicrosecond = 790e6;
+
+double FloorMicroseconds(double bytes, double operations) {
+  return std::max(bytes / kBytesPerMicrosecond, operations / kOperationsPerMicrosecond);
+}
+
+// One of our layers with rotated copies of its factors.
+class OurLayer {
+ public:
+  OurLayer(blockrank_cuda_structure structure, int64_t in, int64_t out, int64_t b, int64_t r, int64_t tokens,
+           bool from_memory)
+      : tokens_(tokens) {
+    const bool monarch = structure == BLOCKRANK_CUDA_MONARCH;
+    layer_.abi_version = BLOCKRANK_CUDA_ABI_VERSION;
+    layer_.structure = structure;
+    layer_.io_type = layer_.factor_type = BLOCKRANK_CUDA_BFLOAT16;
+    layer_.in = in;
+    layer_.out = out;
+    layer_.b_in = layer_.b_out = b;
+    layer_.r = r;
+    char message[256];
+    blockrank_cuda_plan* plan = nullptr;
+    if (blockrank_cuda_plan_create(&layer_, &plan, message, sizeof message) != BLOCKRANK_CUDA_OK)
+      throw std::runtime_error(message);
+    plan_.reset(plan);
+    v_ = (monarch ? b : 1) * r * in;
+    s_ = structure == BLOCKRANK_CUDA_BLAST ? b * b * r : 0;
+    u_ = (monarch ? b : 1) * r * out;
+    copies_ = CopiesFor(2 * (v_ + s_ + u_), from_memory);
+    factors_ = std::make_unique<DeviceBuffer>(copies_ * CopyElements() * 2);
+    FillRandom(factors_->data(), copies_ * CopyElements(), 1 / std::sqrt(static_cast<float>(r)), 1);
+    blockrank_cuda_workspace_size(plan, tokens, &workspace_bytes_);
+    workspace_ = std::make_unique<DeviceBuffer>(workspace_bytes_);
+  }
+
+  double Floor() const {
+    const double operations = 2.0 * static_cast<double>(tokens_) * static_cast<double>(v_ + s_ + u_);
+    return FloorMicroseconds(2.0 * static_cast<double>(v_ + s_ + u_ + tokens_ * (layer_.in + layer_.out)),
+                             operations);
+  }
+
+  blockrank_cuda_tensors Tensors(int copy, const void* x, void* y) const {
+    const uint8_t* base = factors_->data() + copy * CopyElements() * 2;
+    return {x, base, s_ > 0 ? base + v_ * 2 : nullptr, base + (v_ + s_) * 2, nullptr, y};
+  }
+
+  double Time(const void* x, void* y) const {
+    return MicrosecondsPerCall(copies_, [&](int copy, cudaStream_t stream) {
+      const blockrank_cuda_tensors tensors = Tensors(copy, x, y);
+      char message[256];
+      if (blockrank_cuda_launch(plan_.get(), &tensors, tokens_, workspace_->data(), workspace_bytes_, stream,
+                                message, sizeof message) != BLOCKRANK_CUDA_OK)
+        throw std::runtime_error(message);
+    });
+  }
+
+  double TimeChoice(const kernels::Choice& choice, const void* x, void* y) const {
+    return MicrosecondsPerCall(
+        copies_,
+        [&](int copy, cudaStream_t stream) {
+          const blockrank_cuda_tensors tensors = Tensors(copy, x, y);
+          CheckCuda(kernels::Enqueue(*plan_, choice, tensors, tokens_, workspace_->data(), stream),
+                    "Enqueue");
+        },
+        5);
+  }
+
+  // One stage alone: 1 or 2.
+  double TimeStage(int stage, const kernels::Choice& choice, const void* x, void* y) const {
+    const int64_t chunk = kernels::TokensPerChunk(*plan_, choice, tokens_);
+    return MicrosecondsPerCall(
+        copies_,
+        [&](int copy, cudaStream_t stream) {
+          const blockrank_cuda_tensors tensors = Tensors(copy, x, y);
+          for (int64_t token0 = 0; token0 < tokens_; token0 += chunk) {
+            const kernels::Call call = {
+                plan_.get(), &tensors, token0, std::min(chunk, tokens_ - token0), workspace_->data(), stream};
+            CheckCuda(stage != 1 ? kernels::EnqueueTensorStage2(call, choice, call.workspace)
+                      : choice.program == kernels::Program::kBlast
+                          ? kernels::EnqueueBlastStage1(call, choice)
+                          : kernels::EnqueueTensorStage1(call, choice, call.workspace),
+                      "stage");
+          }
+        },
+        5);
+  }
+
+  const blockrank_cuda_plan& plan() const { return *plan_; }
+
+ private:
+  struct Destroy {
+    void operator()(blockrank_cuda_plan* plan) const { blockrank_cuda_plan_destroy(plan); }
+  };
+  int64_t CopyElements() const { return (v_ + s_ + u_ + 127) / 128 * 128; }
+
+  blockrank_cuda_layer layer_ = {};
+  int64_t tokens_, v_, s_, u_;
+  int copies_;
+  size_t workspace_bytes_ = 0;
+  std::unique_ptr<blockrank_cuda_plan, Destroy> plan_;
+  std::unique_ptr<DeviceBuffer> factors_, workspace_;
+};
+
+struct Row {
+  double dense, fp8, pair, blast, monarch, low_rank, dense_floor, blast_floor, monarch_floor, low_rank_floor;
+};
+
+class Bench {
+ public:
+  Bench() : blas_workspace_(LibraryGemm::kWorkspaceBytes) {
+    CheckBlas(cublasLtCreate(&blas_), "cublasLtCreate");
+  }
+  ~Bench() { cublasLtDestroy(blas_); }
+
+  Row Measure(const BenchLayer& l, int64_t tokens) {
+    // The library's tuning of large products heats the chip; ours would be timed at its lower clocks.
+    const auto cool_down = [&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(tokens > 128 ? 150 : 0));
+    };
+    const bool from_memory = tokens <= 128;
+    const DeviceBuffer x(tokens * l.in * 2), y(tokens * l.out * 2);
+    FillRandom(x.data(), tokens * l.in, 1.0f, 2);
+    Row row = {};
+    row.dense = Dense(l, tokens, from_memory, CUDA_R_16BF, 2, x, y);
+    row.fp8 = Dense(l, tokens, from_memory, CUDA_R_8F_E4M3, 1, x, y);
+    FillRandom(x.data(), tokens * l.in, 1.0f, 2);
+    row.pair = Pair(l, tokens, from_memory, x, y);
+    const OurLayer blast(BLOCKRANK_CUDA_BLAST, l.in, l.out, l.blast_b, l.blast_r, tokens, from_memory);
+    cool_down();
+    row.blast = blast.Time(x.data(), y.data());
+    row.blast_floor = blast.Floor();
+    row.monarch = row.monarch_floor = std::nan("");
+    if (l.monarch_b > 0) {
+      const OurLayer monarch(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens,
+                             from_memory);
+      cool_down();
+      row.monarch = monarch.Time(x.data(), y.data());
+      row.monarch_floor = monarch.Floor();
+    }
+    const OurLayer low_rank(BLOCKRANK_CUDA_LOW_RANK, l.in, l.out, 1, l.blast_r, tokens, from_memory);
+    cool_down();
+    row.low_rank = low_rank.Time(x.data(), y.data());
+    row.low_rank_floor = low_rank.Floor();
+    row.dense_floor = FloorMicroseconds(2.0 * static_cast<double>(l.in * l.out + tokens * (l.in + l.out)),
+                                        2.0 * static_cast<double>(tokens * l.in * l.out));
+    return row;
+  }
+
+ private:
+  double Dense(const BenchLayer& l, int64_t tokens, bool from_memory, cudaDataType_t type, int64_t size,
+               const DeviceBuffer& x, const DeviceBuffer& y) {
+    LibraryGemm gemm(blas_, l.in, l.out, tokens, type, blas_workspace_.data());
+    if (!gemm.available()) return std::nan("");
+    const int64_t bytes = l.in * l.out * size;
+    const int copies = CopiesFor(bytes, from_memory);
+    const DeviceBuffer weights(copies * bytes);
+    if (size == 1) {
+      FillRandomFp8(weights.data(), copies * bytes, 3);
+      FillRandomFp8(x.data(), tokens * l.in, 4);
+    } else {
+      FillRandom(weights.data(), copies * l.in * l.out, 0.02f, 3);
+    }
+    const auto weight = [&](int i) { return weights.data() + i * bytes; };
+    gemm.Tune(copies, x.data(), weight, y.data());
+    std::this_thread::sleep_for(std::chrono::milliseconds(from_memory ? 0 : 150));
+    return MicrosecondsPerCall(
+        copies, [&](int i, cudaStream_t s) { gemm.Enqueue(x.data(), weight(i), y.data(), s); });
+  }
+
+  double Pair(const BenchLayer& l, int64_t tokens, bool from_memory, const DeviceBuffer& x,
+              const DeviceBuffer& y) {
+    const int64_t r = l.blast_r, v_bytes = l.in * r * 2, bytes = v_bytes + r * l.out * 2;
+    const int copies = CopiesFor(bytes, from_memory);
+    const DeviceBuffer weights(copies * bytes), t(tokens * r * 2);
+    FillRandom(weights.data(), copies * bytes / 2, 0.03f, 5);
+    LibraryGemm first(blas_, l.in, r, tokens, CUDA_R_16BF, blas_workspace_.data());
+    LibraryGemm second(blas_, r, l.out, tokens, CUDA_R_16BF, blas_workspace_.data());
+    const auto v = [&](int i) { return weights.data() + i * bytes; };
+    const auto u = [&](int i) { return weights.data() + i * bytes + v_bytes; };
+    first.Tune(copies, x.data(), v, t.data());
+    second.Tune(copies, t.data(), u, y.data());
+    std::this_thread::sleep_for(std::chrono::milliseconds(from_memory ? 0 : 150));
+    return MicrosecondsPerCall(copies, [&](int i, cudaStream_t s) {
+      first.Enqueue(x.data(), v(i), t.data(), s);
+      second.Enqueue(t.data(), u(i), y.data(), s);
+    });
+  }
+
+  cublasLtHandle_t blas_;
+  DeviceBuffer blas_workspace_;
+};
+
+void Table(const char* path) {
+  FILE* file = fopen(path, "w");
+  if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
+  fprintf(file,
+          "network,layer,in_features,out_features,tokens,dense_us,dense_fp8_us,two_gemms_us,blast_us,monarch_"
+          "us,low_rank_us,"
+          "dense_floor_us,blast_floor_us,monarch_floor_us,low_rank_floor_us\n");
+  Bench bench;
+  for (const BenchLayer& l : kLayers) {
+    for (const int64_t tokens : {int64_t{1}, int64_t{16}, int64_t{128}, l.tokens}) {
+      const Row r = bench.Measure(l, tokens);
+      fprintf(file, "%s,%s,%lld,%lld,%lld,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f\n", l.network,
+              l.name, static_cast<long long>(l.in), static_cast<long long>(l.out),
+              static_cast<long long>(tokens), r.dense, r.fp8, r.pair, r.blast, r.monarch, r.low_rank,
+              r.dense_floor, r.blast_floor, r.monarch_floor, r.low_rank_floor);
+      fflush(file);
+    }
+  }
+  fclose(file);
+}
+
+void Sweep(const char* path) {
+  FILE* file = fopen(path, "w");
+  if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
+  fprintf(file, "network,layer,tokens,structure,stage,tile,us\n");
+  for (const BenchLayer& l : kLayers) {
+    for (const int64_t tokens : {int64_t{16}, int64_t{128}, l.tokens}) {
+      const auto print = [&](const char* structure, const char* stage, const char* tile, double us) {
+        fprintf(file, "%s,%s,%lld,%s,%s,%s,%.2f\n", l.network, l.name, static_cast<long long>(tokens),
+                structure, stage, tile, us);
+        fflush(file);
+      };
+      const bool from_memory = tokens <= 128;
+      const DeviceBuffer x(tokens * l.in * 2), y(tokens * l.out * 2);
+      FillRandom(x.data(), tokens * l.in, 1.0f, 2);
+      const OurLayer blast(BLOCKRANK_CUDA_BLAST, l.in, l.out, l.blast_b, l.blast_r, tokens, from_memory);
+      for (int row = 0; row < kernels::kBlastTileCount; ++row)
+        if (kernels::CanUse(kernels::kBlastTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
+          print("blast", "1", kernels::kBlastTiles[row].name,
+                blast.TimeStage(1, {kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
+      for (int row = 0; row < kernels::kGemmTileCount; ++row)
+        if (kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
+          print("blast", "2", kernels::kGemmTiles[row].name,
+                blast.TimeStage(2, {kernels::Program::kBlast, 0, row, "", "", 2}, x.data(), y.data()));
+      const auto unfused = [&](const char* structure, const OurLayer& layer) {
+        for (int row = 0; row < kernels::kGemmTileCount; ++row) {
+          if (!kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(layer.plan()), layer.plan().device))
+            continue;
+          const kernels::Choice choice = {kernels::Program::kTensor, row, row, "", "", 2};
+          print(structure, "1 unfused", kernels::kGemmTiles[row].name,
+                layer.TimeStage(1, choice, x.data(), y.data()));
+          if (structure[0] == 'm')
+            print(structure, "2", kernels::kGemmTiles[row].name,
+                  layer.TimeStage(2, choice, x.data(), y.data()));
+        }
+      };
+      unfused("blast", blast);
+      for (const int row : {0, 1, 2}) {
+        print("blast", "all", kernels::kGemmTiles[row].name,
+              blast.TimeChoice({kernels::Program::kTensor, row, row, "", "", 3}, x.data(), y.data()));
+      }
+      for (const int row : {0})
+        print("blast", "all fused", kernels::kBlastTiles[row].name,
+              blast.TimeChoice({kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
+      if (l.monarch_b > 0)
+        unfused("monarch",
+                OurLayer(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory));
+    }
+  }
+  fclose(file);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3 || (strcmp(argv[1], "table") != 0 && strcmp(argv[1], "sweep") != 0)) {
+    fprintf(stderr, "usage: bench_cuda table|sweep FILE.csv\n");
+    return 2;
+  }
+  try {
+    cudaDeviceProp device;
+    int driver = 0;
+    CheckCuda(cudaGetDeviceProperties(&device, 0), "no GPU");
+    CheckCuda(cudaDriverGetVersion(&driver), "driver");
+    printf("%s, %d multiprocessors, %d MB L2, CUDA driver %d\n", device.name, device.multiProcessorCount,
+           device.l2CacheSize >> 20, driver);
+    strcmp(argv[1], "table") == 0 ? Table(argv[2]) : Sweep(argv[2]);
+  } catch (const std::exception& error) {
+    fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,12 @@
+// How many axes a value has, as far as the model says.
+import type { Graph } from './graph.js';
+import { GRAPH, SHAPE, TENSOR_TYPE, TYPE, VALUE_INFO } from './schema.js';
+
+/** Undefined where neither the graph nor one around it that defines the value declares a shape. */
+export function declaredRank(graph: Graph, name: string): number | undefined {
+  const { message } = graph.definerOf(name);
+  const infos = [GRAPH.input, GRAPH.output, GRAPH.valueInfo].flatMap((field) => message.messages(field));
+  const info = infos.find((value) => value.string(VALUE_INFO.name) === name);
+  const shape = info?.message(VALUE_INFO.type)?.message(TYPE.tensor)?.message(TENSOR_TYPE.shape);
+  return shape?.all(SHAPE.dim).length;
+}
