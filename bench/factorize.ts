@@ -71,7 +71,7 @@ function report(): void {
 async function measure(entry: Case) {
   const engine = createEngine();
   const weight = await randomWeight(engine, entry);
-  const metric = entry.weighted ? { covariance: await randomCovariance(engine, entry.in) } : {};
+  const metric = entry.weighted ? { covariance: covarianceOf(entry.in) } : {};
   const reference = await productTime(engine, weight);
   const bytes = weight.data.byteLength + (metric.covariance?.byteLength ?? 0);
   const blocks = { blocksIn: entry.blocks, blocksOut: entry.blocks };
@@ -136,17 +136,13 @@ async function randomWeight(engine: Engine, { out, in: width }: Case): Promise<D
   return { out, in: width, data: Float32Array.from(data) };
 }
 
-/** Of features with a common part, and sizes that spread over a decade. */
-async function randomCovariance(engine: Engine, size: number): Promise<Float32Array> {
-  const random = randomNormal(2);
-  const rows = 4 * size;
-  const x = new Float64Array(rows * size);
-  for (let n = 0; n < rows; n++) {
-    const common = random();
-    for (let c = 0; c < size; c++) x[n * size + c] = (random() + common) * 10 ** ((c % 10) / 10);
-  }
-  const samples = stack(x, 1, rows, size);
-  return Float32Array.from((await engine.multiply(samples, samples, 'left')).data, (value) => value / rows);
+/** Of features with a common part of the same energy as their own, and sizes that spread over a decade. */
+function covarianceOf(size: number): Float32Array {
+  const scale = (c: number) => 10 ** ((c % 10) / 10);
+  return Float32Array.from({ length: size * size }, (_, at) => {
+    const [a, c] = [Math.floor(at / size), at % size];
+    return scale(a) * scale(c) * (a === c ? 2 : 1);
+  });
 }
 
 function row(result: Awaited<ReturnType<typeof measure>>): string {
