@@ -1,6 +1,6 @@
 import type * as Ort from 'onnxruntime-node';
 import { loadOnnxRuntime } from '../onnxruntime.js';
-import { productModel } from './product-model.js';
+import { productModel, type Transpose } from './product-model.js';
 
 /** `batch` equally sized row-major matrices one after another, in double. */
 export interface Stack {
@@ -16,7 +16,7 @@ export function stack(data: Float64Array, batch: number, rows: number, cols: num
   return { data, batch, rows, cols };
 }
 
-export type Transpose = 'none' | 'left' | 'right';
+export type { Transpose };
 
 /** Matrix products by ONNX Runtime: every core of the CPU, or a GPU. */
 export interface Engine {

@@ -1,8 +1,9 @@
 import onnxProto from 'onnx-proto';
-import type { Transpose } from './engine.js';
 
 const { onnx } = onnxProto;
 const DOUBLE = 11;
+
+export type Transpose = 'none' | 'left' | 'right';
 
 /** An ONNX model that computes c = a·b over stacks of matrices, one of them transposed first. */
 export function productModel(transpose: Transpose): Uint8Array {
