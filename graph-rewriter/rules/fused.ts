@@ -3,6 +3,7 @@ import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
 import { isRefusal, type Match, type Refusal, refuse, type Rule } from '../rule.js';
 import { gemmRule } from './gemm.js';
+import { matchProduct } from './product.js';
 import { findWeight } from './weight.js';
 
 const MICROSOFT = 'com.microsoft';
@@ -26,20 +27,7 @@ export const fusedMatMulRule: Rule = {
     if (scale === 0 || !Number.isFinite(scale))
       return refuse('gemm-scalars', `${node.label} has alpha ${scale}.`, weight);
     const transB = node.int('transB', 0) !== 0;
-    const [inputs, out] = transB ? [...weight.dims].reverse() : weight.dims;
-    return {
-      graph,
-      nodes: [node],
-      input: node.inputs[0],
-      output: node.outputs[0],
-      weight,
-      weightName: node.inputs[1],
-      storedOutIn: weight.transposed !== transB,
-      in: inputs,
-      out,
-      scale,
-      activation: 'none',
-    };
+    return matchProduct(node, graph, weight, { transB, scale });
   },
 };
 

@@ -3,6 +3,7 @@ import { findConstant } from '../constants.js';
 import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
 import { type Bias, type Match, type Refusal, refuse, type Rule } from '../rule.js';
+import { matchProduct } from './product.js';
 import { findWeight } from './weight.js';
 
 export const gemmRule: Rule = {
@@ -22,28 +23,15 @@ export const gemmRule: Rule = {
     const beta = node.float('beta', 1);
     if (scale === 0 || !Number.isFinite(scale) || !Number.isFinite(beta))
       return refuse('gemm-scalars', `${node.label} has alpha ${scale} and beta ${beta}.`, weight);
-    const [inputs, out] = transB ? [...weight.dims].reverse() : weight.dims;
-    const bias = findBias(node, graph, beta, out);
+    const match = matchProduct(node, graph, weight, { transB, scale });
+    const bias = findBias(node, graph, beta, match.out);
     if (bias === null)
       return refuse(
         'bias-not-a-row',
-        `C of ${node.label}, '${node.inputs[2]}', is not a constant of shape [${out}] or [1, ${out}].`,
+        `C of ${node.label}, '${node.inputs[2]}', is not a constant of shape [${match.out}] or [1, ${match.out}].`,
         weight,
       );
-    return {
-      graph,
-      nodes: [node],
-      input: node.inputs[0],
-      output: node.outputs[0],
-      weight,
-      weightName: node.inputs[1],
-      storedOutIn: weight.transposed !== transB,
-      in: inputs,
-      out,
-      scale,
-      ...(bias && { bias }),
-      activation: 'none',
-    };
+    return { ...match, ...(bias && { bias }) };
   },
 };
 

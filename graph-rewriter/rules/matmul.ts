@@ -2,6 +2,7 @@
 import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
 import type { Match, Refusal, Rule } from '../rule.js';
+import { matchProduct } from './product.js';
 import { findWeight } from './weight.js';
 
 export const matmulRule: Rule = {
@@ -9,20 +10,6 @@ export const matmulRule: Rule = {
 
   match(node: Node, graph: Graph): Match | Refusal {
     const weight = findWeight(node, graph);
-    if ('reason' in weight) return weight;
-    const [inputs, out] = weight.dims;
-    return {
-      graph,
-      nodes: [node],
-      input: node.inputs[0],
-      output: node.outputs[0],
-      weight,
-      weightName: node.inputs[1],
-      storedOutIn: weight.transposed,
-      in: inputs,
-      out,
-      scale: 1,
-      activation: 'none',
-    };
+    return 'reason' in weight ? weight : matchProduct(node, graph, weight);
   },
 };
