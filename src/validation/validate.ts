@@ -64,11 +64,7 @@ export async function validate(
 ): Promise<ValidationReport> {
   const plugin = options.plugin ?? true;
   options.onProgress?.({ step: 'opening models', done: 0, total: 1 });
-  const open = (model: string) => openSession(model, options.sessionOptions);
-  const pair: Pair = {
-    original: await withPlugin(false, () => open(original)),
-    rewritten: await withPlugin(plugin, () => open(rewritten)),
-  };
+  const pair = await openPair(original, rewritten, plugin, options.sessionOptions);
   try {
     requireSameInputs(pair);
     const compared = await compareAll(pair, original, options);
@@ -77,6 +73,22 @@ export async function validate(
     return { passed, original, rewritten, plugin, ...compared };
   } finally {
     await Promise.all([pair.original.release(), pair.rewritten.release()]);
+  }
+}
+
+/** Both or none: where the second does not open, the first is released. */
+async function openPair(
+  original: string,
+  rewritten: string,
+  plugin: boolean,
+  options: ValidateOptions['sessionOptions'],
+): Promise<Pair> {
+  const first = await withPlugin(false, () => openSession(original, options));
+  try {
+    return { original: first, rewritten: await withPlugin(plugin, () => openSession(rewritten, options)) };
+  } catch (error) {
+    await first.release();
+    throw error;
   }
 }
 
