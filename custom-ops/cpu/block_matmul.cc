@@ -106,7 +106,7 @@ class Call {
       std::fill(s + ij * width + rank.size, s + (ij + 1) * width, 0.0f);
     }
     kernels_.couple({s, t, d_.b_out, d_.b_in, tokens.size, width, Z(0, tokens.begin) + rank.begin,
-                     plan_.batch * plan_.z_stride, plan_.z_stride});
+                     plan_.batch * plan_.z_stride, plan_.z_stride, width});
   }
 
   // Where stage 1 puts x_j · V_jᵀ: floats between tokens and between blocks j.

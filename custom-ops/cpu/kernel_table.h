@@ -28,7 +28,8 @@ struct GemmArgs {
 };
 
 /// z[i, token, :] = Σ_j s[i, j, :] ⊙ t[j, token, :] over `width` columns (a multiple of panel_rows).
-/// s is [b_out, b_in, width], t is [b_in, tokens, width]; z has the strides given, in floats.
+/// s is [b_out, b_in] rows of s_stride floats, t is [b_in, tokens, width]; z has the strides given, in
+/// floats.
 struct CoupleArgs {
   const float* s;
   const float* t;
@@ -39,6 +40,7 @@ struct CoupleArgs {
   float* z;
   int64_t z_block_stride;
   int64_t z_token_stride;
+  int64_t s_stride;
 };
 
 /// Y[t, n·column_stride] = activation(C[t, n] + bias[n]) for n < columns ≤ panel_rows, rounded once to Y's
