@@ -105,8 +105,8 @@ class Call {
       widen(Element(p_.s, p_.factor_type, ij * d_.rank + rank.begin), rank.size, s + ij * width);
       std::fill(s + ij * width + rank.size, s + (ij + 1) * width, 0.0f);
     }
-    kernels_.couple({s, t, d_.b_out, d_.b_in, tokens.size, width, Z(0, tokens.begin) + rank.begin,
-                     plan_.batch * plan_.z_stride, plan_.z_stride, width});
+    kernels_.couple({s, width, 1, t, tokens.size * width, width, d_.b_out, d_.b_in, tokens.size, width,
+                     Z(0, tokens.begin) + rank.begin, plan_.batch * plan_.z_stride, plan_.z_stride});
   }
 
   // Where stage 1 puts x_j · V_jᵀ: floats between tokens and between blocks j.

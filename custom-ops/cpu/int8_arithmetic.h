@@ -63,17 +63,21 @@ inline IntVec RoundToInt(Vec v) {
   return (IntVec)(v + magic) - (IntVec)magic;
 }
 
-inline int32_t Largest(IntVec v) {
-  int32_t largest = v[0];
-  for (int i = 1; i < kLanes; ++i) largest = v[i] > largest ? v[i] : largest;
-  return largest;
+template <int kDistance, int... kLane>
+inline IntVec Rotate(IntVec v, Indices<kLane...>) {
+  return __builtin_shufflevector(v, v, (kLane ^ kDistance)...);
 }
 
-inline int32_t Total(IntVec v) {
-  int32_t total = 0;
-  for (int i = 0; i < kLanes; ++i) total += v[i];
-  return total;
+/// One vector of lanes combined pairwise: `combine` of all lanes, in every lane.
+template <class Combine>
+inline int32_t Reduce(IntVec v, Combine&& combine) {
+  if constexpr (kLanes > 8) v = combine(v, Rotate<8>(v, AllLanes()));
+  if constexpr (kLanes > 4) v = combine(v, Rotate<4>(v, AllLanes()));
+  v = combine(v, Rotate<2>(v, AllLanes()));
+  return combine(v, Rotate<1>(v, AllLanes()))[0];
 }
+
+inline IntVec Larger(IntVec a, IntVec b) { return a > b ? a : b; }
 
 /// The bits of max|source|, which order as the values do, infinity and NaN last.
 inline int32_t LargestBits(const float* source, int64_t count) {
@@ -82,13 +86,13 @@ inline int32_t LargestBits(const float* source, int64_t count) {
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
     const IntVec bits = (IntVec)Load(source + i) & magnitude;
-    largest = bits > largest ? bits : largest;
+    largest = Larger(bits, largest);
   }
   if (i < count) {
     const IntVec bits = (IntVec)LoadPartial(source + i, count - i) & magnitude;
-    largest = bits > largest ? bits : largest;
+    largest = Larger(bits, largest);
   }
-  return Largest(largest);
+  return Reduce(largest, Larger);
 }
 
 /// q = round(x · (127 / max|x|)), scale = max|x| / 127. Blocks below 2⁻¹²⁰ count as zeros; a block with an
@@ -105,15 +109,22 @@ inline void QuantizeBlock(const float* source, int64_t count, uint8_t* target, B
   std::memcpy(&largest, &bits, sizeof largest);
   const float inverse = 127.0f / largest;
   IntVec total = {};
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const bool full = i + kLanes <= count;
-    const IntVec q = RoundToInt((full ? Load(source + i) : LoadPartial(source + i, count - i)) * inverse);
+  const auto narrow = [&](Vec x) {
+    const IntVec q = RoundToInt(x * inverse);
     total += q;
-    const NarrowVec bytes = __builtin_convertvector(q, NarrowVec);
-    const int64_t rest = CeilDiv(count - i, kGroupBytes) * kGroupBytes;
-    std::memcpy(target + i, &bytes, full ? sizeof bytes : static_cast<size_t>(rest));
+    return __builtin_convertvector(q, NarrowVec);
+  };
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const NarrowVec bytes = narrow(Load(source + i));
+    std::memcpy(target + i, &bytes, sizeof bytes);
   }
-  *result = {largest / 127.0f, -128 * Total(total)};
+  if (i < count) {
+    const NarrowVec bytes = narrow(LoadPartial(source + i, count - i));
+    const int64_t rest = CeilDiv(count - i, kGroupBytes) * kGroupBytes;
+    std::memcpy(target + i, &bytes, static_cast<size_t>(rest));
+  }
+  *result = {largest / 127.0f, -128 * Reduce(total, [](IntVec a, IntVec b) { return a + b; })};
 }
 
 }  // namespace

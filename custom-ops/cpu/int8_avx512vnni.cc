@@ -1,5 +1,5 @@
 #define BLOCKRANK_LANES 16
-#define BLOCKRANK_TILE_TOKENS 12
+#define BLOCKRANK_TILE_TOKENS 4
 #include "cpu/int8_arithmetic.h"
 #include "cpu/packed_impl.h"
 

@@ -46,6 +46,13 @@ void PackGroup(const Source& source, int64_t row, int64_t k, int64_t end, const 
   }
 }
 
+AlignedBytes AllocateBytes(int64_t bytes, uint8_t fill) {
+  AlignedBytes memory(
+      static_cast<uint8_t*>(::operator new(static_cast<size_t>(bytes), AlignedDelete::kAlignment)));
+  std::memset(memory.get(), fill, static_cast<size_t>(bytes));
+  return memory;
+}
+
 PackedMatrix Allocate(const Source& source, int64_t slabs, int64_t rows, const PackedTable& table) {
   PackedMatrix matrix;
   matrix.panel_rows = table.panel_rows;
@@ -54,9 +61,7 @@ PackedMatrix Allocate(const Source& source, int64_t slabs, int64_t rows, const P
   matrix.block_groups = CeilDiv(source.block, table.GroupSize());
   const int64_t bytes =
       slabs * matrix.panels * matrix.blocks * matrix.block_groups * table.panel_rows * kGroupBytes;
-  matrix.data.reset(
-      static_cast<uint8_t*>(::operator new(static_cast<size_t>(bytes), AlignedDelete::kAlignment)));
-  std::memset(matrix.data.get(), table.weight_flip, static_cast<size_t>(bytes));
+  matrix.data = AllocateBytes(bytes, table.weight_flip);
   if (table.compute == Compute::kInt8)
     matrix.scale.assign(static_cast<size_t>(slabs * matrix.blocks * matrix.panels * table.panel_rows), 0.0f);
   return matrix;
@@ -83,6 +88,17 @@ void PackScales(int64_t rows, int64_t slab, PackedMatrix* matrix, Value&& value)
     for (int64_t n = 0; n < rows; ++n) const_cast<float*>(matrix->Scale(slab, 0, j))[n] = value(n, j);
 }
 
+AlignedBytes PackS(const Problem& p, const PackedTable& table) {
+  const int64_t pairs = p.dims.b_out * p.dims.b_in, rank = p.dims.rank, lanes = table.lanes;
+  const int64_t columns = CeilDiv(rank, table.panel_rows) * table.panel_rows;
+  AlignedBytes packed = AllocateBytes(pairs * columns * static_cast<int64_t>(sizeof(float)), 0);
+  float* s = reinterpret_cast<float*>(packed.get());
+  for (int64_t ij = 0; ij < pairs; ++ij)
+    for (int64_t k = 0; k < rank; ++k)
+      s[(k / lanes * pairs + ij) * lanes + k % lanes] = ToFloat(p.s, p.scale_type, ij * rank + k);
+  return packed;
+}
+
 }  // namespace
 
 PackedFactors PackFactors(const Problem& p, const PackedTable& table) {
@@ -90,7 +106,8 @@ PackedFactors PackFactors(const Problem& p, const PackedTable& table) {
   const bool scaled = table.compute == Compute::kInt8;
   const Source v{p.v, p.factor_type, d.in, d.p()};
   const Source u{p.u, p.factor_type, ZBlocks(p) * d.rank, d.rank};
-  PackedFactors packed{Allocate(v, VSlabs(p), d.rank, table), Allocate(u, d.b_out, d.q(), table)};
+  PackedFactors packed{Allocate(v, VSlabs(p), d.rank, table), Allocate(u, d.b_out, d.q(), table), nullptr};
+  if (p.structure == Structure::kBlast) packed.s = PackS(p, table);
   for (int64_t i = 0; i < VSlabs(p); ++i) {
     PackSlab(v, {i * d.rank, 1, d.rank}, i, table, &packed.v);
     if (scaled) {

@@ -16,10 +16,12 @@ struct AlignedDelete {
   void operator()(uint8_t* memory) const { ::operator delete(memory, kAlignment); }
 };
 
+using AlignedBytes = std::unique_ptr<uint8_t, AlignedDelete>;
+
 /// Bytes [slab][panel][block][group][row of the panel][4]: a panel is read from its first byte to its last.
 /// Rows and elements past the end are zeros.
 struct PackedMatrix {
-  std::unique_ptr<uint8_t, AlignedDelete> data;
+  AlignedBytes data;
   int64_t panel_rows = 0;
   int64_t panels = 0;  // per slab
   int64_t blocks = 0;
@@ -39,6 +41,9 @@ struct PackedMatrix {
 struct PackedFactors {
   PackedMatrix v;
   PackedMatrix u;
+  /// [vector of columns][b_out][b_in][lanes], columns padded to whole panels of V: what one vector of the
+  /// coupling reads is contiguous. BLAST alone.
+  AlignedBytes s;
 };
 
 /// Throws std::bad_alloc.

@@ -26,7 +26,9 @@ inline IntVec BroadcastGroup(const uint8_t* p) {
   return BroadcastInt(group);
 }
 
-template <class A, int kTokens, int kVectors>
+/// The first tile fetches the panel that follows this one in memory: the processor's own prefetchers stop at
+/// pages, and other tiles read the panel from cache.
+template <class A, int kTokens, int kVectors, bool kFirst>
 void PackedTile(const PackedGemmArgs& g, int64_t token) {
   typename A::Acc sum[kTokens][kVectors];
 #pragma GCC unroll 16
@@ -35,10 +37,14 @@ void PackedTile(const PackedGemmArgs& g, int64_t token) {
     for (int v = 0; v < kVectors; ++v) sum[t][v] = A::Start(g.scale[(token + t) * g.scale_stride]);
   const uint8_t* a = g.a + token * g.lda;
   const uint8_t* w = g.w;
+  const int64_t ahead = g.groups * kPanelRows * kGroupBytes;
   for (int64_t k = 0; k < g.groups; ++k, a += kGroupBytes, w += kPanelRows * kGroupBytes) {
     IntVec rows[kVectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) rows[v] = LoadGroups(w + v * kLanes * kGroupBytes);
+    for (int v = 0; v < kVectors; ++v) {
+      rows[v] = LoadGroups(w + v * kLanes * kGroupBytes);
+      if constexpr (kFirst) __builtin_prefetch(w + ahead + v * kLanes * kGroupBytes, 0, 2);
+    }
 #pragma GCC unroll 16
     for (int t = 0; t < kTokens; ++t) {
       const IntVec x = BroadcastGroup(a + t * g.lda);
@@ -57,24 +63,25 @@ void PackedTile(const PackedGemmArgs& g, int64_t token) {
     }
 }
 
-/// The last `tokens` < kTokens + 1 tokens.
-template <class A, int kTokens, int kVectors>
+/// The `tokens` < kTokens + 1 tokens from `token` on.
+template <class A, int kTokens, int kVectors, bool kFirst>
 void PackedRemainder(const PackedGemmArgs& g, int64_t token) {
   if constexpr (kTokens > 0) {
-    if (g.tokens - token == kTokens) {
-      PackedTile<A, kTokens, kVectors>(g, token);
+    if (g.tokens - token >= kTokens) {
+      PackedTile<A, kTokens, kVectors, kFirst>(g, token);
     } else {
-      PackedRemainder<A, kTokens - 1, kVectors>(g, token);
+      PackedRemainder<A, kTokens - 1, kVectors, kFirst>(g, token);
     }
   }
 }
 
 template <class A, int kVectors>
 void PackedPanel(const PackedGemmArgs& g) {
-  int64_t token = 0;
+  PackedRemainder<A, kTileTokens, kVectors, true>(g, 0);
+  int64_t token = kTileTokens;
   for (; token + kTileTokens <= g.tokens; token += kTileTokens)
-    PackedTile<A, kTileTokens, kVectors>(g, token);
-  PackedRemainder<A, kTileTokens - 1, kVectors>(g, token);
+    PackedTile<A, kTileTokens, kVectors, false>(g, token);
+  PackedRemainder<A, kTileTokens - 1, kVectors, false>(g, token);
 }
 
 template <class A>

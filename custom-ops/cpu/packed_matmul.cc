@@ -27,6 +27,9 @@ Range Piece(int64_t index, int64_t piece, int64_t total) {
   return {index * piece, std::min(piece, total - index * piece)};
 }
 
+// Floats between the blocks of t: one line more than they need, against sharing sets of the L1 cache.
+constexpr int64_t TBlock(int64_t tokens, int64_t width) { return tokens * width + 16; }
+
 // Hands out 64-byte aligned parts of one buffer; without a buffer it only counts.
 class Carver {
  public:
@@ -66,7 +69,6 @@ struct Batch {
 struct Scratch {
   float* wide;          // a block of X as fp32, where X is not
   float* t;             // [b_in][tile][t_width]
-  float* s;             // [b_out][b_in][t_width], where S is not read as stored
   uint8_t* z;           // narrowed z_i: [tile][zq_stride]
   BlockScale* z_scale;  // [tile][blocks of z_i]
   float* c;             // [tile][panel_rows]
@@ -76,8 +78,7 @@ struct Scratch {
     const Dims& d = p.dims;
     Carver carver(memory);
     wide = carver.Take<float>(p.x_type == DType::kFloat32 ? 0 : d.p());
-    t = carver.Take<float>(blast ? d.b_in * plan.tile * plan.t_width : 0);
-    s = carver.Take<float>(blast ? d.b_out * d.b_in * plan.t_width : 0);
+    t = carver.Take<float>(blast ? d.b_in * TBlock(plan.tile, plan.t_width) : 0);
     z = carver.Take<uint8_t>(plan.tile * plan.zq_stride);
     z_scale = carver.Take<BlockScale>(plan.tile * ZBlocks(p));
     c = carver.Take<float>(plan.tile * panel_rows);
@@ -190,7 +191,7 @@ class PackedCall {
       const int64_t columns = std::min(plan_.t_width, rank.end() - column);
       const int64_t width = CeilDiv(columns, table_.panel_rows) * table_.panel_rows;
       if (blast) {
-        Project(batch, tokens, slab, {column, width}, {scratch.t, width, tokens.size * width});
+        Project(batch, tokens, slab, {column, width}, {scratch.t, width, TBlock(tokens.size, width)});
         Couple(batch, tokens, {column, width}, scratch);
       } else {
         Project(batch, tokens, slab, {column, width},
@@ -221,24 +222,13 @@ class PackedCall {
     }
   }
 
-  // S is read as stored where it is fp32 and has all the columns.
+  // z_i[columns] = Σ_j S_ij ⊙ t_j for all i
   void Couple(const Batch& batch, Range tokens, Range columns, const Scratch& scratch) const {
-    const float* s = static_cast<const float*>(p_.s) + columns.begin;
-    int64_t stride = d_.rank;
-    if (p_.scale_type != DType::kFloat32 || columns.end() > d_.rank) {
-      const int64_t there = std::min(columns.size, d_.rank - columns.begin);
-      for (int64_t ij = 0; ij < d_.b_out * d_.b_in; ++ij) {
-        float* row = scratch.s + ij * columns.size;
-        table_.widen[static_cast<int>(p_.scale_type)](
-            Element(p_.s, p_.scale_type, ij * d_.rank + columns.begin), there, row);
-        std::fill(row + there, row + columns.size, 0.0f);
-      }
-      s = scratch.s;
-      stride = columns.size;
-    }
-    table_.couple({s, scratch.t, d_.b_out, d_.b_in, tokens.size, columns.size,
-                   Z(batch, 0, tokens.begin) + columns.begin, batch.tokens * plan_.z_stride, plan_.z_stride,
-                   stride});
+    const int64_t pairs = d_.b_out * d_.b_in;
+    const float* s = reinterpret_cast<const float*>(factors_.s.get()) + columns.begin * pairs;
+    table_.couple({s, table_.lanes, pairs, scratch.t, TBlock(tokens.size, columns.size), columns.size,
+                   d_.b_out, d_.b_in, tokens.size, columns.size, Z(batch, 0, tokens.begin) + columns.begin,
+                   batch.tokens * plan_.z_stride, plan_.z_stride});
   }
 
   // Y[tokens, rows of block i] = activation(U_i z_i + B)
