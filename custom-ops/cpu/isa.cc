@@ -21,9 +21,7 @@ std::vector<const PackedTable*> FindInt8() {
   std::vector<const PackedTable*> found;
 #if defined(__x86_64__)
   if (HasAvx512() && __builtin_cpu_supports("avx512vnni")) found.push_back(&Int8Avx512VnniTable());
-#if defined(BLOCKRANK_AVXVNNI)
   if (HasAvx2() && __builtin_cpu_supports("avxvnni")) found.push_back(&Int8AvxVnniTable());
-#endif
   if (HasAvx2()) found.push_back(&Int8Avx2Table());
 #endif
   found.push_back(&Int8PortableTable());
@@ -32,7 +30,7 @@ std::vector<const PackedTable*> FindInt8() {
 
 std::vector<const PackedTable*> FindBFloat16() {
   std::vector<const PackedTable*> found;
-#if defined(BLOCKRANK_AVX512BF16)
+#if defined(__x86_64__)
   if (HasAvx512() && __builtin_cpu_supports("avx512bf16")) found.push_back(&BFloat16Avx512Table());
 #endif
   return found;
@@ -107,6 +105,7 @@ std::vector<std::string> CpuFeatures() {
   BLOCKRANK_FEATURE("avx512dq")
   BLOCKRANK_FEATURE("avx512vnni")
   BLOCKRANK_FEATURE("avx512bf16")
+  BLOCKRANK_FEATURE("avxvnni")
 #undef BLOCKRANK_FEATURE
 #endif
   return found;
