@@ -1,33 +1,60 @@
 // A rank's column of U may be multiplied by any number that S, or V where there is none, is divided by: chosen so that U's rows
-// lose least by their one scale, and that all scales are within float16.
+// lose little by their one scale, and that all scales are within float16.
 import { partition, range } from '../partition.js';
 import type { Factors } from '../types.js';
 import type { Spec } from './groups.js';
 
-/** The same Ŵ. */
-export function balance(given: Factors): Factors {
+/** The same Ŵ. `importance` is E[x_c²]. */
+export function balance(given: Factors, importance?: Float32Array): Factors {
   const f = { ...given, V: given.V.slice(), U: given.U.slice(), ...(given.S && { S: given.S.slice() }) };
-  equalizeColumns(f);
+  splitColumns(f, importance);
   if (f.S) normalizeRows(f.V, f.S, f);
   centre(f);
   return f;
 }
 
 /**
- * The step of a row of U is its largest number / 127 for all its columns, and the error of a column counts by what
- * multiplies it: least where all columns are of one size. Of BLAST and Monarch each block of rows has its own.
+ * The norm of a column of U_i becomes that of what it multiplies, z_i[k] with independent inputs. The step of a row of U
+ * is set by its largest number, and an error in a column counts by z_i[k]: equal columns, and columns as large as they
+ * count, both lose more (measured: docs/factorization.md).
  */
-function equalizeColumns(f: Factors): void {
+function splitColumns(f: Factors, importance?: Float32Array): void {
   const columns = f.structure === 'monarch' ? f.blocksIn * f.rank : f.rank;
   const rows = partition(f.out, f.structure === 'low-rank' ? 1 : f.blocksOut);
+  const energies = energiesOfV(f, importance);
   for (let i = 0; i < rows.count; i++) {
     const [top, bottom] = range(rows, i);
     const sums = new Float64Array(columns);
     for (let o = top; o < bottom; o++) for (let k = 0; k < columns; k++) sums[k] += f.U[o * columns + k] ** 2;
-    const sizes = sums.map((sum) => (sum > 0 ? Math.sqrt(sum / (bottom - top)) : 1));
-    for (let o = top; o < bottom; o++) for (let k = 0; k < columns; k++) f.U[o * columns + k] /= sizes[k];
-    sizes.forEach((size, column) => multiply(f, i, column, size));
+    const factors = sums.map((sum, column) => {
+      const other = energyBehind(f, energies, i, column);
+      return sum > 0 && other > 0 ? (other / sum) ** 0.25 : 1;
+    });
+    for (let o = top; o < bottom; o++) for (let k = 0; k < columns; k++) f.U[o * columns + k] *= factors[k];
+    factors.forEach((factor, column) => multiply(f, i, column, 1 / factor));
   }
+}
+
+/** Σ_c E[x_c²]·V[row, c]² over block j, at [row, j]. */
+function energiesOfV(f: Factors, importance?: Float32Array): Float64Array {
+  const energies = new Float64Array((f.V.length / f.in) * f.blocksIn);
+  const block = Math.ceil(f.in / f.blocksIn);
+  for (let at = 0; at < f.V.length; at++) {
+    const column = at % f.in;
+    const index = Math.floor(at / f.in) * f.blocksIn + Math.floor(column / block);
+    energies[index] += f.V[at] ** 2 * (importance?.[column] ?? 1);
+  }
+  return energies;
+}
+
+/** E[z²] of what column `column` of U_i multiplies, the inputs taken as independent. */
+function energyBehind(f: Factors, energies: Float64Array, i: number, column: number): number {
+  const k = column % f.rank;
+  if (f.structure === 'monarch') return energies[(i * f.rank + k) * f.blocksIn + Math.floor(column / f.rank)];
+  let sum = 0;
+  for (let j = 0; j < f.blocksIn; j++)
+    sum += energies[k * f.blocksIn + j] * (f.S?.[(i * f.blocksIn + j) * f.rank + k] ?? 1) ** 2;
+  return sum;
 }
 
 /** What column `column` of U_i multiplies: S_ij[k] for all j, V_ij[k, :], or V[k, :]. */

@@ -4,8 +4,11 @@ import type { Factors } from '../types.js';
 
 export type Spec = Omit<Factors, 'V' | 'S' | 'U'>;
 
-/** [start, end, index of the scale]: row k of block j, of Monarch of output block i too; scales [i, j, k]. */
-export function* vGroups(spec: Spec): Generator<[number, number, number]> {
+/** The numbers from start to end share the scale of an index. */
+export type Group = readonly [start: number, end: number, index: number];
+
+/** Row k of block j, of Monarch of output block i too; scales [i, j, k]. */
+export function* vGroups(spec: Spec): Generator<Group> {
   const columns = partition(spec.in, spec.blocksIn);
   const rows = (spec.structure === 'monarch' ? spec.blocksOut : 1) * spec.rank;
   for (let row = 0; row < rows; row++)
@@ -21,7 +24,7 @@ export function* vGroups(spec: Spec): Generator<[number, number, number]> {
 }
 
 /** Row o, of Monarch for each block j; scales [o, j]. */
-export function* uGroups(spec: Spec): Generator<[number, number, number]> {
+export function* uGroups(spec: Spec): Generator<Group> {
   const groups = spec.out * (spec.structure === 'monarch' ? spec.blocksIn : 1);
   for (let group = 0; group < groups; group++) yield [group * spec.rank, (group + 1) * spec.rank, group];
 }

@@ -2,20 +2,17 @@
 import { roundToFloat16 } from '../../floats.js';
 import type { Factors, Int8Factors } from '../types.js';
 import { balance } from './balance.js';
-import { uGroups, vGroups } from './groups.js';
-import { quantizeGroup } from './scale.js';
+import { type Group, uGroups, vGroups } from './groups.js';
+
+const LARGEST = 127;
 
 /**
- * Symmetric: one scale for each row of a block of V, and for each r numbers of U. Scales and S are numbers of float16.
- * `importance` is E[x_c²] of each input, the diagonal of the covariance: errors in V count by it.
+ * Symmetric: one scale for each row of a block of V, and for each r numbers of U: the largest of them / 127, as float16
+ * has it. `importance` is E[x_c²] of each input, the diagonal of the covariance; the same for all where it is absent.
  */
 export function quantize(given: Factors, importance?: Float32Array): Int8Factors {
-  const { V, S, U, ...spec } = balance(given);
-  const v = quantizeFactor(V, vGroups(spec), (start, end) => {
-    const column = start % spec.in;
-    return importance?.subarray(column, column + end - start);
-  });
-  const u = quantizeFactor(U, uGroups(spec));
+  const { V, S, U, ...spec } = balance(given, importance);
+  const [v, u] = [round(V, vGroups(spec)), round(U, uGroups(spec))];
   return {
     ...spec,
     V: v.integers,
@@ -36,27 +33,25 @@ export function dequantize({ V, vScale, S, U, uScale, ...spec }: Int8Factors): F
   };
 }
 
-type Groups = Iterable<readonly [start: number, end: number, scale: number]>;
-
-function quantizeFactor(
-  values: Float32Array,
-  groups: Groups,
-  importance: (start: number, end: number) => Float32Array | undefined = () => undefined,
-) {
+/** The scale is rounded before the integers are chosen, so that its own rounding costs nothing. */
+function round(values: Float32Array, groups: Iterable<Group>) {
   const integers = new Int8Array(values.length);
   const scales: number[] = [];
-  for (const [start, end, scale] of groups)
-    scales[scale] = quantizeGroup(
-      values.subarray(start, end),
-      integers.subarray(start, end),
-      importance(start, end),
-    );
+  for (const [start, end, index] of groups) {
+    let peak = 0;
+    for (let at = start; at < end; at++) peak = Math.max(peak, Math.abs(values[at]));
+    const scale = roundToFloat16(peak / LARGEST);
+    scales[index] = scale;
+    if (scale === 0) continue;
+    for (let at = start; at < end; at++)
+      integers[at] = Math.max(-LARGEST, Math.min(LARGEST, Math.round(values[at] / scale)));
+  }
   return { integers, scales: Float32Array.from(scales) };
 }
 
-function scaled(integers: Int8Array, groups: Groups, scales: Float32Array): Float32Array {
+function scaled(integers: Int8Array, groups: Iterable<Group>, scales: Float32Array): Float32Array {
   const values = new Float32Array(integers.length);
-  for (const [start, end, scale] of groups)
-    for (let at = start; at < end; at++) values[at] = integers[at] * scales[scale];
+  for (const [start, end, index] of groups)
+    for (let at = start; at < end; at++) values[at] = integers[at] * scales[index];
   return values;
 }
