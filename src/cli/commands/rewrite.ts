@@ -7,7 +7,7 @@ import { formatPlan, parsePlan } from '../../../graph-rewriter/plan.js';
 import { isSameFile } from '../../../graph-rewriter/same-file.js';
 import type { FactorType, LayerInfo, ModelInfo, RewritePlan } from '../../../graph-rewriter/types.js';
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
-import { count, formatBytes, formatShape } from '../format.js';
+import { count, formatBytes, formatShape } from '../../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
 import { blockCounts, repeated, share, wholeNumber } from '../parsers.js';
 import { runCommand, type CommandContext, type CommandResult } from '../run.js';
