@@ -68,5 +68,16 @@ export {
 export { compareTensors, type Tolerance, type TensorComparison } from './validation/compare.js';
 export type { InputOptions, Shapes } from './inputs/index.js';
 
+// Report: what a rewrite cost and saved.
+export { report, type ReportOptions } from './report/report.js';
+export { renderReport } from './report/html.js';
+export type {
+  LayerReport,
+  MatrixErrors,
+  ModelAgreement,
+  ModelReport,
+  OutputAgreement,
+} from './report/types.js';
+
 // What is there on this machine.
 export { doctor, type DoctorReport } from './doctor.js';

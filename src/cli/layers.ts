@@ -1,7 +1,7 @@
 // How layers and plans are shown to people.
 import type { StructureSpec } from '../../graph-rewriter/factorize/types.js';
 import type { LayerInfo, LayerResult, Reason, RewriteReport } from '../../graph-rewriter/types.js';
-import { count, formatBytes, formatNumber, formatPercent, formatShape } from './format.js';
+import { count, formatBytes, formatNumber, formatPercent, formatShape } from '../format.js';
 import { groupBy } from './group.js';
 import { formatTable } from './table.js';
 

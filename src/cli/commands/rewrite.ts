@@ -13,7 +13,7 @@ import type {
   RewritePlan,
 } from '../../../graph-rewriter/types.js';
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
-import { count, formatBytes, formatShape } from '../format.js';
+import { count, formatBytes, formatShape } from '../../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
 import { blockCounts, compute, factorType, repeated, share, wholeNumber } from '../parsers.js';
 import { runCommand, type CommandContext, type CommandResult } from '../run.js';
