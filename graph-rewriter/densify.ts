@@ -3,6 +3,7 @@ import { throwIfAborted } from './abort.js';
 import { constantNumbers, findConstant } from './constants.js';
 import { denseTransposed } from './dense-weight.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
+import { dequantize } from './factorize/int8/index.js';
 import type { Factors } from './factorize/types.js';
 import { encodeFloats } from './floats.js';
 import { emitActivation } from './functions/activation.js';
@@ -82,17 +83,24 @@ async function storeWeight(
   store: TensorStore,
   names: Names,
 ): Promise<string> {
-  const { V, S, U } = factors;
-  const numbers: Factors = {
-    ...spec,
-    V: constantNumbers(V!),
-    U: constantNumbers(U!),
-    ...(S && { S: constantNumbers(S) }),
-  };
+  const { V } = factors;
+  const numbers = factorNumbers(spec, factors);
   const name = names.unique(V!.name.endsWith('.V') ? V!.name.slice(0, -2) : `${V!.name}.dense`);
   const bytes = encodeFloats(denseTransposed(numbers, interleaved), type);
   await store.add({ name, dims: [spec.in, spec.out], type }, bytes);
   return name;
+}
+
+/** The numbers that a node's factors stand for. */
+function factorNumbers(
+  spec: StructuredNode['spec'],
+  { V, VScale, S, U, UScale }: StructuredNode['factors'],
+): Factors {
+  const coupling = S && { S: constantNumbers(S) };
+  const [v, u] = [constantNumbers(V!), constantNumbers(U!)];
+  if (VScale === undefined || UScale === undefined) return { ...spec, V: v, U: u, ...coupling };
+  const scales = { vScale: constantNumbers(VScale), uScale: constantNumbers(UScale) };
+  return dequantize({ ...spec, V: Int8Array.from(v), U: Int8Array.from(u), ...scales, ...coupling });
 }
 
 function denseNodes(

@@ -2,7 +2,7 @@
 import { type Constant, findConstant } from './constants.js';
 import { BlockrankError } from './errors.js';
 import type { Factors, StructureSpec } from './factorize/types.js';
-import { FACTOR_NAMES } from './functions/index.js';
+import { type FactorInput, factorInputs } from './functions/factor-inputs.js';
 import type { Graph } from './graph.js';
 import type { Node } from './node.js';
 import { parseOperatorName } from './operator-name.js';
@@ -15,7 +15,8 @@ export interface StructuredNode {
   readonly activation: Activation;
   readonly interleaved: boolean;
   readonly spec: Omit<Factors, 'V' | 'S' | 'U'>;
-  readonly factors: Readonly<Record<'V' | 'S' | 'U', Constant | undefined>>;
+  /** With the scales of int8 factors. */
+  readonly factors: Readonly<Record<FactorInput, Constant | undefined>>;
   /** Name of the bias; undefined where there is none. */
   readonly bias: string | undefined;
 }
@@ -25,7 +26,7 @@ export function readStructuredNode(node: Node, graph: Graph): StructuredNode {
   const op = parseOperatorName(node.opType);
   if (op === undefined)
     throw wrong(node, `an operator called ${node.opType}, which this version does not know`);
-  const names = FACTOR_NAMES[op.structure];
+  const names = factorInputs(op.structure, op.int8);
   const found = names.map((name, i) => [name, findConstant(graph, node.inputs[i + 1] ?? '')] as const);
   for (const [name, constant] of found)
     if (constant === undefined || constant.transposed)

@@ -72,12 +72,13 @@ function factorizer(
 ): FactorizeLayer {
   const total = new Set(layers.map((layer) => layer.weightKey ?? layer.id)).size;
   let finished = 0;
-  return async (layer, weight, spec) => {
+  return async (layer, weight, spec, factorType) => {
     const step = `factorizing ${layer.id}`;
     const covariance = covariances?.(layer);
     const result = await factorize({
       weight,
       spec,
+      factorType,
       onProgress: (fraction) => onProgress?.({ step, done: finished + fraction, total }),
       ...(method ? { method } : {}),
       ...(iterations === undefined ? {} : { iterations }),
