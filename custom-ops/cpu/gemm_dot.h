@@ -12,8 +12,8 @@ constexpr int kDotRows = 4;
 /// Vectors of a factor's numbers in a cache line.
 template <class F>
 constexpr int kLineVectors = kLanes * sizeof(F) < 64 ? 64 / (kLanes * sizeof(F)) : 1;
-/// How far ahead of the sums to fetch: less and short rows (r of U) wait for memory, more and what was fetched is
-/// gone again (1 KiB … 16 KiB tried).
+/// How far ahead of the sums to fetch: less and short rows (r of U) wait for memory, more and what was
+/// fetched is gone again (1 KiB … 16 KiB tried).
 constexpr int64_t kAheadBytes = 4096;
 constexpr int kDotTokens = kLanes == 16 ? 4 : 2;  // 4 × 4 sums need more than 16 registers
 

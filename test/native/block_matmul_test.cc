@@ -163,7 +163,7 @@ TEST(ThreadsDoNotChangeABit) {
 }
 
 TEST(MissingMemoryIsReported) {
-  for (const Spec& spec : Structures({40, 40, 2, 2, 8}, 20)) {
+  for (const Spec& spec : Structures({400, 300, 2, 2, 64}, 70)) {
     TestProblem problem(spec, 1);
     for (long allowed = 0; allowed < 4; ++allowed) {
       TestHost host(2, allowed);

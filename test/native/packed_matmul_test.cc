@@ -162,7 +162,7 @@ TEST(Int8ThreadsDoNotChangeABit) {
 
 TEST(PackedMissingMemoryIsReported) {
   for (const int64_t tokens : {20, 60}) {
-    for (const Spec& spec : Int8Structures({40, 40, 2, 2, 8}, tokens)) {
+    for (const Spec& spec : Int8Structures({900, 700, 2, 2, 200}, tokens)) {
       TestProblem problem(spec, 1);
       for (long allowed = 0; allowed < 2; ++allowed) {
         TestHost host(2, allowed);
