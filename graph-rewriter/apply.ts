@@ -14,7 +14,7 @@ import {
   nameOf,
   portableFunctions,
   type Replacement,
-  replacementNode,
+  replacementNodes,
 } from './replacement.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
@@ -54,7 +54,7 @@ export async function applyPlan(
     const done = await factorizeLayers(factorized, layers, plans, options);
     throwIfAborted(options.signal);
     const biases = new BiasStore(store, names);
-    const bytesAfter = await write(model, target, { store, biases, done, sha256 });
+    const bytesAfter = await write(model, target, { store, biases, names, done, sha256 });
     return {
       source,
       target,
@@ -126,17 +126,18 @@ async function write(
   {
     store,
     biases,
+    names,
     done,
     sha256,
-  }: { store: TensorStore; biases: BiasStore; done: readonly Done[]; sha256: string },
+  }: { store: TensorStore; biases: BiasStore; names: Names; done: readonly Done[]; sha256: string },
 ): Promise<number> {
   const replacements = done.flatMap((layer) => layer.replacement ?? []);
   const specs = functionSpecs(replacements);
   const swaps: Swap[] = [];
   for (const replacement of replacements) {
-    const node = await replacementNode(replacement, specs.get(nameOf(replacement))!, biases);
-    const { graph, nodes } = replacement.match;
-    swaps.push({ graph, old: nodes, replacements: [node] });
+    const context = { biases, names, opset: model.opset };
+    const { nodes, main } = await replacementNodes(replacement, specs.get(nameOf(replacement))!, context);
+    swaps.push({ graph: replacement.match.graph, old: replacement.match.nodes, replacements: nodes, main });
   }
   const edit = new Edit();
   const removed = swapNodes(edit, swaps);

@@ -7,7 +7,7 @@ import type { Node } from './node.js';
 import { isRefusal, type Match, type Refusal, refuse } from './rule.js';
 import { isProduct, matchProduct } from './rules/index.js';
 import { refuseTied } from './rules/tied.js';
-import type { LayerInfo } from './types.js';
+import type { LayerInfo, ReasonCode } from './types.js';
 import type { Message } from './wire/message.js';
 
 export interface Layer {
@@ -52,7 +52,8 @@ function describe(node: Node, result: Match | Refusal, place: string): Layer {
         stored: { dtype: weight.tensor.dtype, bytes: storedBytes(weight) },
       }),
     weightKey: match ? weightKey(match) : null,
-    input: node.inputs[0],
+    input: match?.input ?? node.inputs[0],
+    ...movesOf(match),
     bias: match?.bias !== undefined,
     activation: match?.activation ?? 'none',
     fused: match ? match.nodes.slice(1).map(({ id }) => id) : [],
@@ -73,17 +74,33 @@ function refusedShape(node: Node, result: Match | Refusal): LayerInfo['shape'] {
   const { weight } = result;
   if (weight?.dims.length !== 2 || !isReadOnTheRight(node, result)) return null;
   const [rows, columns] = weight.dims;
-  const isOutIn = node.opType !== 'MatMul' && node.int('transB', 0) !== 0;
+  const isOutIn = node.int('transB', 0) !== 0;
   return isOutIn ? { in: columns, out: rows } : { in: rows, out: columns };
 }
 
+const LEFT: readonly ReasonCode[] = ['weight-on-the-left', 'shape-unknown'];
+
 function isReadOnTheRight(node: Node, result: Match | Refusal): boolean {
-  return isRefusal(result) && result.reason.code !== 'weight-on-the-left' && node.inputs.length > 1;
+  if (!isRefusal(result) || !/(MatMul|Gemm)$/.test(node.opType)) return false;
+  return !LEFT.includes(result.reason.code);
+}
+
+/** An Einsum transposes by itself where it is dense, too. */
+function movesOf(match: Match | undefined): Pick<LayerInfo, 'inputMoves' | 'transposes'> {
+  if (match?.before === undefined) return {};
+  const isMoved = match.before.some((move) => 'transpose' in move) && !match.nodes[0].is('Einsum');
+  return { inputMoves: match.before, ...(isMoved && { transposes: true }) };
 }
 
 /** Equal where the same stored numbers are used the same way. */
-function weightKey({ weight, storedOutIn, scale }: Match): string {
-  return `${weight.graph.place}${weight.name}${formOf(weight)}${storedOutIn ? ' transposed' : ''}${scale === 1 ? '' : ` times ${scale}`}`;
+function weightKey({ weight, storedOutIn, scale, axes, in: inputs, out }: Match): string {
+  const order = axes
+    ? ` by steps of ${axes.map(({ stride }) => stride).join()}`
+    : storedOutIn
+      ? ' transposed'
+      : '';
+  const shape = weight.dims.length === 2 ? '' : ` for [${inputs}, ${out}]`;
+  return `${weight.graph.place}${weight.name}${formOf(weight)}${order}${shape}${scale === 1 ? '' : ` times ${scale}`}`;
 }
 
 /** Products in the model's own functions: listed, with where they are. */

@@ -24,6 +24,8 @@ export const DEFAULT_STRUCTURE = 'blast';
 export const DEFAULT_KEEP = 0.5;
 /** 64 × 64: below, a layer's overhead outweighs its arithmetic. */
 export const DEFAULT_MIN_SIZE = 4096;
+/** Harmonic mean of in and out: of 1×1 Convs and products from the left, 96…222 became slower at half the bytes, 320…1228 faster (docs/performance.md). */
+const NARROW = 256;
 
 /** Pure: the same model and options give the same plan. Throws INVALID_ARGUMENT. */
 export function planRewrite(info: ModelInfo, options: PlanOptions = {}): RewritePlan {
@@ -42,6 +44,17 @@ export function planRewrite(info: ModelInfo, options: PlanOptions = {}): Rewrite
         layer,
         'already-quantized',
         `Its weight is stored as ${layer.stored!.dtype}; factors of a floating type that are smaller would lose much of it. Name it by include, or give a rank, to replace it all the same.`,
+      );
+    if (
+      layer.transposes &&
+      options.include === undefined &&
+      options.rank === undefined &&
+      isNarrow(layer.shape!)
+    )
+      return keep(
+        layer,
+        'transposes-cost-more',
+        `It would need a Transpose before and after, which cost more than factors save where it has fewer than ${NARROW} features (harmonic mean of in and out). Name it by include, or give a rank, to replace it all the same.`,
       );
     return planLayer(layer, layer.shape!, options, info.opset);
   });
@@ -65,6 +78,11 @@ function planLayer(layer: LayerInfo, shape: Shape, options: PlanOptions, opset: 
   const rank = chooseRank(layer, shape, { structure, ...blocks }, factorType, options);
   if (typeof rank !== 'number') return { id: layer.id, keep: rank };
   return { id: layer.id, spec: { structure, rank, ...blocks }, factorType };
+}
+
+/** Transposes move in + out numbers a position, factors save a share of in · out products. */
+function isNarrow(shape: Shape): boolean {
+  return (2 * shape.in * shape.out) / (shape.in + shape.out) < NARROW;
 }
 
 function isQuantized({ stored }: LayerInfo): boolean {

@@ -2,8 +2,11 @@
 import type { onnx } from 'onnx-proto';
 import type { BiasStore } from './bias-store.js';
 import type { Factorized } from './factorized-layers.js';
+import { NodeBuilder } from './functions/builder.js';
 import { type FunctionSpec, portableFunction } from './functions/index.js';
 import { DOMAIN } from './model.js';
+import { emitMoves } from './moves.js';
+import type { Names } from './names.js';
 import { operatorName } from './operator-name.js';
 import type { Match } from './rule.js';
 import type { FactorType } from './types.js';
@@ -39,22 +42,25 @@ export function portableFunctions(specs: Map<string, FunctionSpec>, opset: numbe
   return [...specs.values()].map((spec) => portableFunction(spec, opset));
 }
 
-export async function replacementNode(
+export async function replacementNodes(
   replacement: Replacement,
   spec: FunctionSpec,
-  biases: BiasStore,
-): Promise<onnx.INodeProto> {
+  { biases, names, opset }: { biases: BiasStore; names: Names; opset: number },
+): Promise<{ nodes: onnx.INodeProto[]; main: number }> {
   const { match, factorized } = replacement;
-  const input = [match.input, ...factorized.names];
+  const { before = [], after = [], output } = match;
+  const b = new NodeBuilder(
+    opset,
+    before.length + after.length > 0 ? `${names.unique(`${output}.blockrank`)}.` : '',
+  );
+  const input = [emitMoves(b, match.input, before), ...factorized.names];
   if (match.bias !== undefined) input.push(await biases.name(match.bias, valueType(match)));
   else if (spec.bias) input.push(await biases.zero(valueType(match)));
-  return {
-    name: match.nodes[0].name,
-    opType: nameOf(replacement),
-    domain: DOMAIN,
-    input,
-    output: [match.output],
-  };
+  const main = b.nodes.length;
+  emitMoves(b, b.op(nameOf(replacement), input), after);
+  Object.assign(b.nodes[main], { name: match.nodes[0].name, domain: DOMAIN });
+  b.renameLast(output);
+  return { nodes: b.nodes, main };
 }
 
 function specOf({ match, factorized, factorType }: Replacement): FunctionSpec {
@@ -71,6 +77,6 @@ function specOf({ match, factorized, factorType }: Replacement): FunctionSpec {
 }
 
 /** The rules accept no other types. */
-function valueType(match: Match): 'float32' | 'float16' {
-  return match.weight.dtype as 'float32' | 'float16';
+function valueType(match: Match): FactorType {
+  return match.weight.dtype as FactorType;
 }

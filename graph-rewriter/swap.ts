@@ -8,11 +8,13 @@ import { GRAPH, VALUE_INFO } from './schema.js';
 import type { Edit } from './wire/edit.js';
 import type { Message } from './wire/message.js';
 
-/** The new nodes take the place, in the list, of the last old one; the first old one hands on its name and metadata. */
+/** The new nodes take the place, in the list, of the last old one; the first old one hands on its documentation and metadata to `main`. */
 export interface Swap {
   readonly graph: Graph;
   readonly old: readonly [Node, ...Node[]];
   readonly replacements: readonly onnx.INodeProto[];
+  /** Position of the new node that stands for the first old one; 0 where absent. */
+  readonly main?: number;
 }
 
 /** A value by where it is defined. */
@@ -31,7 +33,7 @@ export function swapNodes(edit: Edit, swaps: readonly Swap[]): Set<Message> {
     const last = lastOf(swap);
     removed.delete(last);
     const fields = swap.replacements.flatMap((node, i) =>
-      nodeField(node, i === 0 ? swap.old[0].message : undefined),
+      nodeField(node, i === (swap.main ?? 0) ? swap.old[0].message : undefined),
     );
     edit.replace(swap.graph.message, last.message.span!, fields);
   }

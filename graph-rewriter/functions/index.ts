@@ -23,7 +23,7 @@ export interface FunctionSpec {
   /** Some node's factors are not of X's type. */
   readonly castFactors: boolean;
   /** Type of X in all nodes; from opset 15 on they may differ and this is not used. */
-  readonly type: 'float32' | 'float16';
+  readonly type: FactorType;
 }
 
 export type FactorName = 'V' | 'S' | 'U';

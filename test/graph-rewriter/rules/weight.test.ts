@@ -175,22 +175,17 @@ describe('findWeight, behind Cast', () => {
     expect(ops).to.deep.equal(['BlastMatMul']);
   });
 
-  it('reads float64 through a Cast, and leaves a float64 or bfloat16 product dense with its type', async () => {
+  it('reads float64 through a Cast, and leaves a float64 product dense with its type', async () => {
     const double = { name: 'w', dims: [IN, OUT], dataType: DOUBLE, doubleData: [...W.inOut] };
     const { ops } = await opsAfter({
       nodes: [node('Cast', ['w'], ['v'], { to: FLOAT }), product],
       initializers: [double],
     });
     expect(ops).to.deep.equal(['BlastMatMul']);
-    for (const [initializer, type] of [
-      [double, 'float64'],
-      [weightTensor('inOut', 'w', 'bfloat16'), 'bfloat16'],
-    ] as const) {
-      const nodes = [node('MatMul', ['x', 'w'], ['y'])];
-      const reason = await reasonOf({ nodes, initializers: [initializer] });
-      expect(reason).to.include({ code: 'weight-type' });
-      expect(reason?.message).to.match(new RegExp(`type ${type}; the operators .* float32 and float16`));
-    }
+    const nodes = [node('MatMul', ['x', 'w'], ['y'])];
+    const reason = await reasonOf({ nodes, initializers: [double] });
+    expect(reason).to.include({ code: 'weight-type' });
+    expect(reason?.message).to.match(/type float64; the operators compute on float32, float16, bfloat16/);
   });
 
   it('does not take a cast integer for a weight', async () => {
