@@ -6,7 +6,8 @@ import { BlockrankError } from './errors.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
 import { FactorizedLayers } from './factorized-layers.js';
 import { findLayers, type Layer } from './layers.js';
-import { DOMAIN, Model } from './model.js';
+import { openModel } from './inline/index.js';
+import { DOMAIN, type Model } from './model.js';
 import { addFunctions, setMetadata } from './model-edit.js';
 import { Names } from './names.js';
 import {
@@ -39,12 +40,12 @@ export async function applyPlan(
   options: ApplyOptions,
 ): Promise<RewriteReport> {
   checkTarget(source, target, options.overwrite ?? false);
-  const model = Model.open(source);
+  const model = openModel(source);
   let store: TensorStore | undefined;
   try {
     refuseRewritten(model);
     const sha256 = model.sha256();
-    const bytesBefore = model.source.size + externalBytes(model);
+    const bytesBefore = model.file.size + externalBytes(model);
     const layers = findLayers(model);
     const plans = matchPlan(plan, layers, sha256, model.opset);
     const isExternal = findExternalTensors(model).length > 0 || bytesBefore > INLINE_LIMIT;
@@ -132,6 +133,7 @@ async function write(
   }: { store: TensorStore; biases: BiasStore; names: Names; done: readonly Done[]; sha256: string },
 ): Promise<number> {
   const replacements = done.flatMap((layer) => layer.replacement ?? []);
+  if (replacements.length === 0) return writeModel(model.asStored(), new Edit(), target, store, new Set());
   const specs = functionSpecs(replacements);
   const swaps: Swap[] = [];
   for (const replacement of replacements) {
@@ -141,11 +143,9 @@ async function write(
   }
   const edit = new Edit();
   const removed = swapNodes(edit, swaps);
-  if (swaps.length > 0) {
-    addFunctions(edit, model, portableFunctions(specs, model.opset));
-    const layers = done.flatMap(({ result }) => summary(result) ?? []);
-    setMetadata(edit, model, { version: VERSION, source: sha256, layers: JSON.stringify(layers) });
-  }
+  addFunctions(edit, model, portableFunctions(specs, model.opset));
+  const layers = done.flatMap(({ result }) => summary(result) ?? []);
+  setMetadata(edit, model, { version: VERSION, source: sha256, layers: JSON.stringify(layers) });
   return writeModel(model, edit, target, store, removed);
 }
 

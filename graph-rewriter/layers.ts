@@ -2,7 +2,7 @@
 import { type Constant, findConstant, formOf, storedBytes } from './constants.js';
 import { BlockrankError } from './errors.js';
 import type { Graph } from './graph.js';
-import type { Model } from './model.js';
+import { DOMAIN, type Model } from './model.js';
 import type { Node } from './node.js';
 import { isRefusal, type Match, type Refusal, refuse } from './rule.js';
 import { isProduct, matchProduct } from './rules/index.js';
@@ -103,9 +103,10 @@ function weightKey({ weight, storedOutIn, scale, axes, in: inputs, out }: Match)
   return `${weight.graph.place}${weight.name}${formOf(weight)}${order}${shape}${scale === 1 ? '' : ` times ${scale}`}`;
 }
 
-/** Products in the model's own functions: listed, with where they are. */
+/** Products in functions that are left: nothing calls them, or they could not be inlined (inline/index.ts). */
 function functionProducts(model: Model): Layer[] {
-  return [...model.functions].flatMap(([name, body]) =>
+  const others = [...model.functions].filter(([name]) => !name.startsWith(`${DOMAIN}.`));
+  return others.flatMap(([name, body]) =>
     body
       .within()
       .flatMap((graph) => graph.nodes.filter(isProduct).map((node) => refusedProduct(node, graph, name))),
@@ -116,7 +117,10 @@ function refusedProduct(node: Node, graph: Graph, name: string): Layer {
   const operand = node.inputs[1] ?? '';
   const weight = findConstant(graph, operand);
   const refusal = weight
-    ? refuse('inside-subgraph', `${node.label} is in the function ${name}, where nothing is rewritten yet.`)
+    ? refuse(
+        'inside-subgraph',
+        `${node.label} is in the function ${name}, which nothing calls, or which has other opsets than the model.`,
+      )
     : refuse('weight-not-constant', `'${operand}' of ${node.label} in the function ${name} is computed.`);
   return describe(node, weight ? { ...refusal, weight } : refusal, `${name}/${graph.place}`);
 }

@@ -27,6 +27,7 @@ export const NODE = {
   attribute: 5,
   docString: 6,
   domain: 7,
+  overload: 8,
   metadataProps: 9,
 } as const;
 
@@ -41,6 +42,7 @@ export const ATTRIBUTE = {
   ints: 8,
   tensors: 10,
   graphs: 11,
+  refName: 21,
   sparseTensor: 22,
   sparseTensors: 23,
 } as const;
@@ -61,7 +63,16 @@ export const TENSOR = {
 
 export const SPARSE_TENSOR = { values: 1, indices: 2 } as const;
 export const TRAINING_INFO = { initialization: 1, algorithm: 2 } as const;
-export const FUNCTION = { name: 1, input: 4, output: 5, node: 7, domain: 10 } as const;
+export const FUNCTION = {
+  name: 1,
+  input: 4,
+  output: 5,
+  node: 7,
+  opsetImport: 9,
+  domain: 10,
+  attributeDefault: 11,
+  overload: 13,
+} as const;
 export const OPSET = { domain: 1, version: 2 } as const;
 export const ENTRY = { key: 1, value: 2 } as const;
 export const VALUE_INFO = { name: 1, type: 2 } as const;

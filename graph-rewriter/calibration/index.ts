@@ -1,7 +1,7 @@
 import type * as Ort from 'onnxruntime-node';
 import { BlockrankError } from '../errors.js';
 import { findExternalTensors } from '../external-tensors.js';
-import { Model } from '../model.js';
+import { openModel } from '../inline/index.js';
 import type { Move } from '../moves.js';
 import { Accumulator, type Covariance } from './accumulator.js';
 import { type Observable, observableTensors } from './observable.js';
@@ -64,7 +64,7 @@ export async function collectCovariances(request: CollectRequest): Promise<Map<s
 }
 
 function describe(path: string): { names: Observable; opset: number; external: boolean } {
-  const model = Model.open(path);
+  const model = openModel(path);
   try {
     const external = findExternalTensors(model).length > 0;
     return { names: observableTensors(model.graph), opset: model.opset, external };
