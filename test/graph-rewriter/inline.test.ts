@@ -192,7 +192,7 @@ describe('openModel', () => {
     );
     choose.output = ['out', 'q'];
     const nodes = [
-      node('Choose', ['x', 'w', 'b'], ['u'], {}, { ...inDomain, name: 'one' }),
+      node('Choose', ['x', 'w', 'b'], ['u', ''], {}, { ...inDomain, name: 'one' }),
       node('Choose', ['x', 'w', 'b'], ['v', 'unread'], {}, { ...inDomain, name: 'two' }),
       node('Mul', ['u', 'v'], ['y']),
     ];
