@@ -14,7 +14,7 @@ import { Names } from './names.js';
 import { readStructuredNode, type StructuredNode } from './structured-node.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
-import type { DensifyOptions, DensifyReport } from './types.js';
+import { type DensifyOptions, type DensifyReport, FACTOR_TYPES, type FactorType } from './types.js';
 import { declaredTypes } from './value-type.js';
 import { Edit } from './wire/edit.js';
 import { checkTarget, INLINE_LIMIT, writeModel } from './write-model.js';
@@ -78,7 +78,7 @@ async function makeDense(
 
 async function storeWeight(
   { spec, factors, interleaved }: StructuredNode,
-  type: 'float32' | 'float16',
+  type: FactorType,
   store: TensorStore,
   names: Names,
 ): Promise<string> {
@@ -98,7 +98,7 @@ async function storeWeight(
 function denseNodes(
   { node, graph, activation, bias }: StructuredNode,
   weight: string,
-  type: 'float32' | 'float16',
+  type: FactorType,
   { opset }: Model,
   names: Names,
 ) {
@@ -121,11 +121,11 @@ function isZero(graph: Graph, bias: string): boolean {
 function valueType(
   { node, graph, bias, factors }: StructuredNode,
   types: ReadonlyMap<Graph, ReadonlyMap<string, string>>,
-): 'float32' | 'float16' {
+): FactorType {
   const declared = (name: string) => types.get(graph.definerOf(name))?.get(name);
   const biasType = bias === undefined ? undefined : findConstant(graph, bias)?.dtype;
   const type = declared(node.inputs[0]) ?? declared(node.outputs[0]) ?? biasType ?? factors.V!.dtype;
-  return type === 'float16' ? 'float16' : 'float32';
+  return FACTOR_TYPES.find((known) => known === type) ?? 'float32';
 }
 
 function isExternal(model: Model, nodes: readonly StructuredNode[], bytes: number): boolean {

@@ -2,7 +2,7 @@
 import { BlockrankError } from './errors.js';
 import type { ExternalFiles } from './external.js';
 import { Node } from './node.js';
-import { FUNCTION, GRAPH, SPARSE_TENSOR, TENSOR, VALUE_INFO } from './schema.js';
+import { ANNOTATION, ENTRY, FUNCTION, GRAPH, SPARSE_TENSOR, TENSOR, VALUE_INFO } from './schema.js';
 import { Tensor } from './tensor.js';
 import type { Message } from './wire/message.js';
 
@@ -12,6 +12,7 @@ interface GraphContent {
   readonly sparse: readonly string[];
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  readonly annotated: readonly string[];
 }
 
 export class Graph {
@@ -21,6 +22,8 @@ export class Graph {
   readonly sparse: ReadonlySet<string>;
   readonly inputs: ReadonlySet<string>;
   readonly outputs: ReadonlySet<string>;
+  /** Scales and zero points that annotations name. */
+  readonly annotated: ReadonlySet<string>;
   private readonly producers = new Map<string, Node>();
   private readonly readersOf = new Map<string, Node[]>();
   private readonly bodiesOf = new Map<Node, Graph[]>();
@@ -38,8 +41,10 @@ export class Graph {
     this.sparse = new Set(content.sparse);
     this.inputs = new Set(content.inputs);
     this.outputs = new Set(content.outputs);
+    this.annotated = new Set(content.annotated);
     this.initializers = this.indexInitializers(content.initializers);
     for (const node of this.nodes) this.indexNode(node);
+    this.refuseCycle();
   }
 
   /** `oldInputs`: before IR 4 the inputs also listed every initializer, which did not make it replaceable. */
@@ -64,6 +69,9 @@ export class Graph {
         .map((t) => t.message(SPARSE_TENSOR.values)?.string(TENSOR.name) ?? ''),
       inputs: names(GRAPH.input).filter((name) => !oldInputs || !initializers.has(name)),
       outputs: names(GRAPH.output),
+      annotated: message
+        .messages(GRAPH.quantizationAnnotation)
+        .flatMap((note) => note.messages(ANNOTATION.parameters).map((entry) => entry.string(ENTRY.value))),
     });
   }
 
@@ -74,6 +82,7 @@ export class Graph {
       sparse: [],
       inputs: message.strings(FUNCTION.input),
       outputs: message.strings(FUNCTION.output),
+      annotated: [],
     });
   }
 
@@ -165,6 +174,37 @@ export class Graph {
   /** Every name read in here, also those defined in here: a superset of what is captured from outside. */
   private namesRead(): Set<string> {
     return new Set([...this.readersOf.keys(), ...this.outputs]);
+  }
+
+  /** Takes nodes whose inputs are known, in turn; what is left reads itself. */
+  private refuseCycle(): void {
+    const waiting = new Map<Node, number>();
+    for (const name of this.producers.keys())
+      for (const node of this.readers(name))
+        if (this.reads(node, name)) waiting.set(node, (waiting.get(node) ?? 0) + 1);
+    const ready = this.nodes.filter((node) => !waiting.has(node));
+    for (const node of ready)
+      for (const name of new Set(node.outputs))
+        for (const reader of this.readers(name)) {
+          if (name === '' || !this.reads(reader, name)) continue;
+          const left = waiting.get(reader)! - 1;
+          waiting.set(reader, left);
+          if (left === 0) ready.push(reader);
+        }
+    const stuck = this.nodes.find((node) => (waiting.get(node) ?? 0) > 0);
+    if (stuck !== undefined)
+      throw new BlockrankError(
+        'INVALID_MODEL',
+        `${stuck.label} is part of a cycle, or behind one: what it reads cannot be computed before it runs.`,
+      );
+  }
+
+  /** Itself or in a body, where no value of the body has the name. */
+  private reads(node: Node, name: string): boolean {
+    return (
+      node.inputs.includes(name) ||
+      this.capturing(node, name).some((body) => body.isOutput(name) || body.uses(name).length > 0)
+    );
   }
 
   private duplicate(name: string): BlockrankError {

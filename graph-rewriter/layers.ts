@@ -6,13 +6,13 @@ import { DOMAIN, type Model } from './model.js';
 import type { Node } from './node.js';
 import { isRefusal, type Match, type Refusal, refuse } from './rule.js';
 import { isProduct, matchProduct } from './rules/index.js';
-import { refuseTied } from './rules/tied.js';
+import { markTied } from './rules/tied.js';
 import type { LayerInfo, ReasonCode } from './types.js';
 import type { Message } from './wire/message.js';
 
 export interface Layer {
   readonly info: LayerInfo;
-  /** Absent where `info.reason` is there. */
+  /** Absent where `info.reason` is there, unless the weight is tied. */
   readonly match?: Match;
 }
 
@@ -21,7 +21,10 @@ export function findLayers(model: Model): Layer[] {
     .within()
     .flatMap((graph) => graph.nodes.filter(isProduct).map((node) => ({ node, graph })));
   products.forEach(({ node }) => checkArity(node));
-  const results = refuseTied(products.map(({ node, graph }) => matchProduct(node, graph)));
+  const results = markTied(
+    products.map(({ node, graph }) => matchProduct(node, graph)),
+    model.trainingNames(),
+  );
   const layers = products.map(({ node, graph }, i) => describe(node, results[i], graph.place));
   return withUniqueIds([...withUniqueKeys(layers), ...functionProducts(model)]);
 }
@@ -57,9 +60,14 @@ function describe(node: Node, result: Match | Refusal, place: string): Layer {
     bias: match?.bias !== undefined,
     activation: match?.activation ?? 'none',
     fused: match ? match.nodes.slice(1).map(({ id }) => id) : [],
-    ...(isRefusal(result) && { reason: result.reason }),
+    ...reasonOf(result),
   };
   return { info, ...(match && { match }) };
+}
+
+function reasonOf(result: Match | Refusal): Pick<LayerInfo, 'reason'> {
+  const reason = isRefusal(result) ? result.reason : result.tied;
+  return reason ? { reason } : {};
 }
 
 function bytesOf({ tensor, conversions }: Constant): number {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { BlockrankError } from './errors.js';
 import { ExternalFiles } from './external.js';
 import { Graph } from './graph.js';
-import { FUNCTION, isStandardDomain, MODEL, OPSET } from './schema.js';
+import { ENTRY, FUNCTION, GRAPH, isStandardDomain, MODEL, NODE, OPSET, TRAINING_INFO } from './schema.js';
 import { Message } from './wire/message.js';
 import { invalid } from './wire/scan.js';
 import { FileSource, type Source } from './wire/source.js';
@@ -57,6 +57,20 @@ export class Model {
       source.close();
       throw error;
     }
+  }
+
+  /** Values that the training information names. */
+  trainingNames(): Set<string> {
+    const names = this.message.messages(MODEL.trainingInfo).flatMap((info) => {
+      const bindings = [TRAINING_INFO.initializationBinding, TRAINING_INFO.updateBinding];
+      const graphs = [TRAINING_INFO.initialization, TRAINING_INFO.algorithm];
+      const nodes = graphs.flatMap((field) => info.messages(field)).flatMap((g) => g.messages(GRAPH.node));
+      return [
+        ...bindings.flatMap((field) => info.messages(field)).map((entry) => entry.string(ENTRY.key)),
+        ...nodes.flatMap((node) => node.strings(NODE.input)),
+      ];
+    });
+    return new Set(names);
   }
 
   /** The same model as `source` has it, which reads this one's files. */

@@ -37,7 +37,8 @@ export function planRewrite(info: ModelInfo, options: PlanOptions = {}): Rewrite
     );
   const isSelected = selector(info.layers, options);
   const layers = info.layers.map((layer): LayerPlan => {
-    if (layer.reason !== undefined) return { id: layer.id, keep: layer.reason };
+    const isSplit = options.splitTied && layer.reason?.code === 'weight-tied';
+    if (layer.reason !== undefined && !isSplit) return { id: layer.id, keep: layer.reason };
     if (!isSelected(layer)) return keep(layer, 'excluded', 'The include and exclude patterns leave it out.');
     if (isQuantized(layer) && options.include === undefined && options.rank === undefined)
       return keep(
@@ -63,6 +64,12 @@ export function planRewrite(info: ModelInfo, options: PlanOptions = {}): Rewrite
 }
 
 function planLayer(layer: LayerInfo, shape: Shape, options: PlanOptions, opset: number): LayerPlan {
+  if (layer.dtype === 'bfloat16' && opset < BFLOAT16_OPSET)
+    return keep(
+      layer,
+      'weight-type',
+      `Functions of bfloat16 need opset ${BFLOAT16_OPSET}; the model has ${opset}.`,
+    );
   const minSize = Math.max(1, options.minSize ?? DEFAULT_MIN_SIZE);
   const size = shape.in * shape.out;
   if (size < minSize)

@@ -39,6 +39,8 @@ export interface Match {
   readonly scale: number;
   readonly bias?: Bias;
   readonly activation: Activation;
+  /** Something else needs the weight dense: to be left alone unless factors beside it are asked for. */
+  readonly tied?: Reason;
 }
 
 /** "No" is a value too. */

@@ -16,6 +16,7 @@ export const GRAPH = {
   input: 11,
   output: 12,
   valueInfo: 13,
+  quantizationAnnotation: 14,
   sparseInitializer: 15,
 } as const;
 
@@ -62,7 +63,13 @@ export const TENSOR = {
 } as const;
 
 export const SPARSE_TENSOR = { values: 1, indices: 2 } as const;
-export const TRAINING_INFO = { initialization: 1, algorithm: 2 } as const;
+export const TRAINING_INFO = {
+  initialization: 1,
+  algorithm: 2,
+  initializationBinding: 3,
+  updateBinding: 4,
+} as const;
+export const ANNOTATION = { tensor: 1, parameters: 2 } as const;
 export const FUNCTION = {
   name: 1,
   input: 4,

@@ -118,6 +118,8 @@ export interface PlanOptions {
   /** Weights with fewer elements stay dense. */
   readonly minSize?: number;
   readonly factorType?: FactorType;
+  /** Gives a product whose weight something else needs dense factors of its own, beside it: faster, and larger. */
+  readonly splitTied?: boolean;
 }
 
 export interface ApplyOptions {

@@ -1,5 +1,6 @@
 // The conditions on a weight that all products share, and those of MatMul and Gemm.
-import { type Constant, findConstant, otherConstantForm } from '../constants.js';
+import { otherConstantForm } from '../constant-node.js';
+import { type Constant, findConstant } from '../constants.js';
 import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
 import { type Refusal, refuse } from '../rule.js';
@@ -49,7 +50,7 @@ function checkBatch(node: Node, graph: Graph, { name, dims }: Constant): string 
 }
 
 function notConstant(graph: Graph, name: string): Refusal {
-  const form = otherConstantForm(graph, name);
+  const form = otherConstantForm(graph.definerOf(name).producer(name));
   if (form !== undefined)
     return refuse('weight-rank', `'${name}' is a Constant given by ${form}, which holds no dense matrix.`);
   if (graph.definerOf(name).sparse.has(name))

@@ -23,6 +23,7 @@ interface Flags {
   readonly exclude?: string[];
   readonly minSize?: number;
   readonly factors?: FactorType;
+  readonly splitTied?: boolean;
   readonly method?: Method;
   readonly iterations?: number;
   readonly seed?: number;
@@ -63,6 +64,10 @@ export function addRewrite(program: Command): void {
       repeated,
     )
     .option('--min-size <n>', 'leave weights with fewer elements dense', wholeNumber(0))
+    .option(
+      '--split-tied',
+      'give a product whose weight is also an embedding factors of its own: faster, and larger',
+    )
     .addOption(new Option('--factors <type>', 'type that factors are stored in').choices(FACTOR_TYPES))
     .addOption(new Option('--method <name>', 'how BLAST is fitted').choices(METHODS))
     .option('--iterations <n>', 'sweeps of the fit', wholeNumber(1))
@@ -121,10 +126,11 @@ function requireConsistent(model: string, flags: Flags): void {
     'exclude',
     'minSize',
     'factors',
+    'splitTied',
   ] as const;
   const clash = planning.filter((name) => flags.plan !== undefined && flags[name] !== undefined);
   if (clash.length) {
-    const names = clash.map((name) => (name === 'minSize' ? '--min-size' : `--${name}`)).join(', ');
+    const names = clash.map((name) => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`).join(', ');
     throw new BlockrankError(
       'INVALID_ARGUMENT',
       `--plan says what is done with each layer: give it without ${names}, or edit the plan`,
@@ -137,7 +143,8 @@ function rewriteOptions(
   context: CommandContext,
   plan: RewritePlan | undefined,
 ): RewriteOptions {
-  const { structure, keep, rank, blocks, include, exclude, minSize, method, iterations, seed } = flags;
+  const { structure, keep, rank, blocks, include, exclude, minSize, splitTied, method, iterations, seed } =
+    flags;
   const optional = {
     structure,
     keep,
@@ -146,6 +153,7 @@ function rewriteOptions(
     include,
     exclude,
     minSize,
+    splitTied,
     method,
     iterations,
     seed,

@@ -13,7 +13,7 @@ const OPTIONS: InferenceSession.SessionOptions = {
 export interface Fed {
   readonly dims: readonly number[];
   readonly data: Float32Array;
-  readonly type?: 'float32' | 'float16';
+  readonly type?: 'float32' | 'float16' | 'int64';
 }
 
 export async function runModel(
@@ -45,6 +45,7 @@ function open(model: Uint8Array | string): Promise<InferenceSession> {
 }
 
 function toTensor({ dims, data, type = 'float32' }: Fed): Tensor {
+  if (type === 'int64') return new Tensor('int64', BigInt64Array.from(data, BigInt), dims);
   if (type === 'float32') return new Tensor('float32', data, dims);
   const bytes = encodeFloats(data, 'float16');
   return new Tensor('float16', new Uint16Array(bytes.buffer, bytes.byteOffset, data.length), dims);

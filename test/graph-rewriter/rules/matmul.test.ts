@@ -169,12 +169,4 @@ describe('matmulRule', () => {
       .and.have.property('message')
       .match(/'w' is a sparse initializer/);
   });
-
-  it('refuses a Constant that is not given as a tensor', async () => {
-    const nodes = [node('Constant', [], ['w'], {}, { floats: { value_float: 2 } }), matmul];
-    expect(await reasonOf(layerModel({ nodes })))
-      .to.include({ code: 'weight-rank' })
-      .and.have.property('message')
-      .match(/value_float/);
-  });
 });
