@@ -14,6 +14,7 @@ import {
   type ModelInfo,
   type PlanOptions,
   type Reason,
+  type ReasonCode,
   type RewritePlan,
 } from './types.js';
 import { keepMixedTypes } from './mixed-types.js';
@@ -59,7 +60,7 @@ export function planRewrite(info: ModelInfo, options: PlanOptions = {}): Rewrite
       );
     return planLayer(layer, layer.shape!, options, info.opset);
   });
-  refuseUselessRank(layers, options);
+  refuseUseless(layers, options);
   return { version: 1, source: info.sha256, layers: keepMixedTypes(info, layers) };
 }
 
@@ -124,15 +125,16 @@ function chooseRank(
   return { code: 'rank-does-not-shrink', message: `${why[0].toUpperCase()}${why.slice(1)}.` };
 }
 
-/** A rank that fits no layer at all is a mistake of the caller, not a property of the layers. */
-function refuseUselessRank(layers: readonly LayerPlan[], { rank }: PlanOptions): void {
-  if (rank === undefined || layers.some((layer) => 'spec' in layer)) return;
-  const refused = layers.find((layer) => 'keep' in layer && layer.keep.code === 'rank-does-not-shrink');
-  if (refused !== undefined && 'keep' in refused)
-    throw new BlockrankError(
-      'INVALID_ARGUMENT',
-      `Rank ${rank} would shrink no layer. ${refused.id}: ${refused.keep.message}`,
-    );
+/** A rank, or block counts, that fit no layer at all are a mistake of the caller, not a property of the layers. */
+function refuseUseless(layers: readonly LayerPlan[], { rank, blocks }: PlanOptions): void {
+  if (layers.some((layer) => 'spec' in layer)) return;
+  const refuse = (code: ReasonCode, what: string) => {
+    const refused = layers.find((layer) => 'keep' in layer && layer.keep.code === code);
+    if (refused !== undefined && 'keep' in refused)
+      throw new BlockrankError('INVALID_ARGUMENT', `${what}. ${refused.id}: ${refused.keep.message}`);
+  };
+  if (rank !== undefined) refuse('rank-does-not-shrink', `Rank ${rank} would shrink no layer`);
+  if (blocks !== undefined) refuse('blocks-do-not-fit', `Blocks ${String(blocks)} fit no layer`);
 }
 
 function keep(layer: LayerInfo, code: Reason['code'], message: string): LayerPlan {

@@ -1,5 +1,5 @@
 // `blockrank rewrite model.onnx -o out.onnx`
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { BlockrankError } from '../../../graph-rewriter/errors.js';
 import { METHODS, STRUCTURES, type Method, type Structure } from '../../../graph-rewriter/factorize/types.js';
@@ -7,6 +7,7 @@ import { formatPlan, parsePlan } from '../../../graph-rewriter/plan.js';
 import { isSameFile } from '../../../graph-rewriter/same-file.js';
 import type { FactorType, LayerInfo, ModelInfo, RewritePlan } from '../../../graph-rewriter/types.js';
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
+import { writeWhole } from '../../../graph-rewriter/wire/atomic-file.js';
 import { count, formatBytes, formatShape } from '../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
 import { blockCounts, repeated, share, wholeNumber } from '../parsers.js';
@@ -91,7 +92,7 @@ async function runRewrite(path: string, flags: Flags, context: CommandContext): 
   const given = flags.plan === undefined ? undefined : parsePlan(await readFile(flags.plan, 'utf8'));
   const options = rewriteOptions(flags, context, given);
   const { info, plan } = await planModel(path, options);
-  if (flags.planOut !== undefined) await writeFile(flags.planOut, formatPlan(plan));
+  if (flags.planOut !== undefined) await writeWhole(flags.planOut, formatPlan(plan));
   if (flags.dryRun || flags.output === undefined) {
     return { json: plan, text: describePlan(info, plan, context.width) };
   }
