@@ -30,6 +30,11 @@ export function blockCounts(text: string): number | [number, number] {
   return counts.length === 1 ? counts[0] : [counts[0], counts[1]];
 }
 
+/** `1,128` */
+export function tokenCounts(text: string): number[] {
+  return text.split(',').map(wholeNumber(1));
+}
+
 /** Gathers an option that may be repeated. */
 export function repeated(text: string, before: string[] = []): string[] {
   return [...before, text];
