@@ -26,6 +26,7 @@ export { densifyModel } from '../graph-rewriter/densify.js';
 export type {
   Activation,
   ApplyOptions,
+  Compute,
   DensifyOptions,
   DensifyReport,
   FactorizeLayer,
@@ -48,7 +49,9 @@ export type {
   Factorization,
   FactorizeRequest,
   Factors,
+  Int8Factors,
   Method,
+  Quantization,
   Structure,
   StructureSpec,
 } from '../graph-rewriter/factorize/types.js';

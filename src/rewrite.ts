@@ -82,9 +82,10 @@ export async function rewrite(
   onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
   const { info, plan } = await planModel(input, options);
   const layers = plannedLayers(info, plan);
-  const covariances = options.calibration
-    ? await calibrate(input, layers, options.calibration, { signal, onProgress })
-    : undefined;
+  const covariances =
+    options.calibration && layers.length > 0
+      ? await calibrate(input, layers, options.calibration, { signal, onProgress })
+      : undefined;
   return applyPlan(input, output, plan, {
     factorize: factorizer(layers, covariances, options),
     overwrite,
@@ -105,12 +106,13 @@ function factorizer(
 ): FactorizeLayer {
   const total = new Set(layers.map((layer) => layer.weightKey ?? layer.id)).size;
   let finished = 0;
-  return async (layer, weight, spec) => {
+  return async (layer, weight, spec, factorType) => {
     const step = `factorizing ${layer.id}`;
     const covariance = covariances?.(layer);
     const result = await factorize({
       weight,
       spec,
+      factorType,
       onProgress: (fraction) => onProgress?.({ step, done: finished + fraction, total }),
       ...(method ? { method } : {}),
       ...(iterations === undefined ? {} : { iterations }),

@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../graph-rewriter/errors.js';
 import { seededRandom } from '../src/inputs/random.js';
+import { STRUCTURES } from '../graph-rewriter/factorize/types.js';
 import type { Progress } from '../src/progress.js';
 import { planModel, rewrite } from '../src/rewrite.js';
 import { npz } from './inputs/helpers/npz.js';
+import { validate } from '../src/validation/validate.js';
 import { encodeModel, scratch, type Scratch } from './validation/helpers/tiny-model.js';
 
 const SIZE = 72;
@@ -99,6 +101,28 @@ describe('rewrite', () => {
     });
     expect(layers.map(({ result }) => result?.op)).to.deep.equal(['MonarchMatMul', 'MonarchMatMul']);
   });
+
+  for (const structure of STRUCTURES)
+    it(`writes int8 factors of ${structure} that the kernels and the functions compute alike`, async () => {
+      const calibration = [{ x: rows(0, 60, 1), z: rows(20, 50, 2) }];
+      const { layers } = await rewrite(model, target('q.onnx'), {
+        keepDenseIfSlower: false,
+        structure,
+        calibration,
+        factorType: 'int8',
+      });
+      const { weightedError, quantization } = layers[0].result!;
+      expect(layers[0].result!.op).to.match(/^Q/);
+      expect(quantization!.weightedError).to.be.within(1e-4, 0.02);
+      expect(weightedError).to.be.above(quantization!.weightedError);
+      const { passed, comparisons } = await validate(target('q.onnx'), target('q.onnx'), {
+        rtol: 0,
+        atol: 1e-5,
+        runs: 0,
+      });
+      expect(passed).to.equal(true);
+      expect(comparisons.every(({ statistics }) => statistics!.absolute.max > 0)).to.equal(true);
+    });
 
   it('passes over the expected outputs of a calibration data set', async () => {
     const array = { dims: [100, SIZE], data: rows(0, SIZE, 3).data as Float32Array };

@@ -52,14 +52,14 @@ export async function keepDenseIfSlower(
 
 async function timesOf(
   { shape, dtype }: LayerInfo,
-  { spec, factorType }: Planned,
+  { spec, factorType, compute = 'float' }: Planned,
   cache: TimeCache,
   { tokens, threads, signal }: SpeedOptions,
 ): Promise<LayerTime[]> {
   const layer = { ...shape!, type: dtype === 'float16' ? ('float16' as const) : ('float32' as const) };
-  const what = JSON.stringify([layer, spec, factorType]);
+  const what = JSON.stringify([layer, spec, factorType, compute]);
   const time = (counts: readonly number[]) =>
-    timeLayer(layer, { spec, factorType }, counts, { threads, signal });
+    timeLayer(layer, { spec, factorType, compute }, counts, { threads, signal });
   const found = () => tokens.map((count) => cache.get(what, count)!);
   const missing = tokens.filter((count) => cache.get(what, count) === undefined);
   if (missing.length === 0) return found();

@@ -1,12 +1,13 @@
 // A model of nothing but one layer, dense or factorized, as often as it takes to fill the caches: something to time.
 import onnxProto, { type onnx } from 'onnx-proto';
 import { encodeFloats } from '../../graph-rewriter/floats.js';
-import { FACTOR_NAMES } from '../../graph-rewriter/functions/index.js';
+import { factorInputs } from '../../graph-rewriter/functions/factor-inputs.js';
 import { DOMAIN } from '../../graph-rewriter/model.js';
 import { operatorName } from '../../graph-rewriter/operator-name.js';
 import { dataTypeNumber } from '../../graph-rewriter/schema.js';
+import { factorDims, SCALE_TYPE } from '../../graph-rewriter/stored-factors.js';
 import type { StructureSpec } from '../../graph-rewriter/factorize/types.js';
-import type { FactorType } from '../../graph-rewriter/types.js';
+import type { Compute, FactorType } from '../../graph-rewriter/types.js';
 
 export interface TimedLayer {
   readonly in: number;
@@ -16,7 +17,8 @@ export interface TimedLayer {
 }
 
 /** How the layer's weight is stored: dense, or as factors. */
-export type TimedWeight = 'dense' | { readonly spec: StructureSpec; readonly factorType: FactorType };
+export type TimedWeight =
+  'dense' | { readonly spec: StructureSpec; readonly factorType: FactorType; readonly compute: Compute };
 
 const { onnx: proto } = onnxProto;
 const OPSET = 17;
@@ -32,11 +34,7 @@ export function layerModel(layer: TimedLayer, weight: TimedWeight, copies: numbe
     }));
     initializer.push(...tensors);
     const input = ['X', ...tensors.map(({ name }) => name)];
-    const kind =
-      weight === 'dense'
-        ? { opType: 'MatMul' }
-        : { opType: operatorName(weight.spec.structure, 'none'), domain: DOMAIN };
-    node.push({ ...kind, name: `layer${copy}`, input, output: [`Y${copy}`] });
+    node.push({ ...operator(weight), name: `layer${copy}`, input, output: [`Y${copy}`] });
   }
   const value = (name: string, size: number): onnx.IValueInfoProto => ({
     name,
@@ -72,18 +70,29 @@ interface Tensor {
 
 function weightTensors({ in: inputs, out, type }: TimedLayer, weight: TimedWeight): Tensor[] {
   if (weight === 'dense') return [tensor('W', [inputs, out], type)];
-  const { structure, rank, blocksIn, blocksOut } = weight.spec;
-  const dims = {
-    V: structure === 'monarch' ? [blocksOut, rank, inputs] : [rank, inputs],
-    S: [blocksOut, blocksIn, rank],
-    U: structure === 'monarch' ? [out, blocksIn, rank] : [out, rank],
+  const { spec, factorType } = weight;
+  return factorInputs(spec.structure, factorType === 'int8').map((name) => {
+    const integers = factorType === 'int8' && (name === 'V' || name === 'U');
+    const stored = factorType !== 'int8' || integers ? factorType : SCALE_TYPE;
+    return tensor(name, factorDims({ ...spec, in: inputs, out }, name), stored);
+  });
+}
+
+function operator(weight: TimedWeight): onnx.INodeProto {
+  if (weight === 'dense') return { opType: 'MatMul' };
+  const { spec, factorType, compute } = weight;
+  const { STRING } = proto.AttributeProto.AttributeType;
+  return {
+    opType: operatorName(spec.structure, 'none', false, factorType === 'int8'),
+    domain: DOMAIN,
+    attribute: [{ name: 'compute', type: STRING, s: new TextEncoder().encode(compute) }],
   };
-  return FACTOR_NAMES[structure].map((name) => tensor(name, dims[name], weight.factorType));
 }
 
 /** Numbers of ordinary size: time does not depend on them, but denormals would cost extra. */
-function tensor(name: string, dims: number[], type: FactorType): Tensor {
+function tensor(name: string, dims: readonly number[], type: FactorType): Tensor {
   const size = dims.reduce((a, b) => a * b, 1);
-  const rawData = encodeFloats(new Float32Array(size).fill(1 / 64), type);
-  return { name, dims, dataType: dataTypeNumber(type), rawData };
+  const rawData =
+    type === 'int8' ? new Uint8Array(size).fill(1) : encodeFloats(new Float32Array(size).fill(1 / 64), type);
+  return { name, dims: [...dims], dataType: dataTypeNumber(type), rawData };
 }

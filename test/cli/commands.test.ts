@@ -87,6 +87,36 @@ describe('blockrank', () => {
       expect((await blockrank(args)).code).to.equal(0);
     });
 
+    it('writes int8 factors, with what rounding added, to be computed in int8', async () => {
+      const args = [
+        'rewrite',
+        EVERY_LAYER,
+        model,
+        '-o',
+        path('q.onnx'),
+        '--structure',
+        'low-rank',
+        '--compute',
+        'int8',
+      ];
+      const { code, stdout, stderr } = await blockrank(args);
+      expect(code, stderr).to.equal(0);
+      expect(stdout).to.match(/error +of int8/);
+      // Half of the numbers: 21 · (96 + 80) bytes, and two for each of 21 + 80 scales.
+      expect(stdout).to.match(/96 × 80 +QLowRankMatMul +21 +30\.7 kB +3\.90 kB +0\.\d+ +0\.00\d+/);
+      const plan = await blockrank([
+        'rewrite',
+        EVERY_LAYER,
+        model,
+        '--dry-run',
+        '--factors',
+        'fp16',
+        '--compute',
+        'bf16',
+      ]);
+      expect(plan.stdout).to.contain('float16, computed in bfloat16');
+    });
+
     it('prints a plan with --dry-run and writes nothing', async () => {
       const { code, stdout } = await blockrank([
         'rewrite',

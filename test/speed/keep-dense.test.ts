@@ -17,7 +17,11 @@ describe('timeLayer', () => {
       it(`times ${structure} in ${type} at every token count`, async () => {
         const blocks = structure === 'low-rank' ? 1 : 4;
         const spec = { structure, rank: 6, blocksIn: blocks, blocksOut: blocks };
-        const times = await timeLayer({ in: 96, out: 80, type }, { spec, factorType: type }, [40, 1]);
+        const times = await timeLayer(
+          { in: 96, out: 80, type },
+          { spec, factorType: type, compute: 'float' },
+          [40, 1],
+        );
         expect(times.map(({ tokens }) => tokens)).to.deep.equal([1, 40]);
         for (const { dense, factorized } of times) {
           expect(dense).to.be.within(1e-5, 1e3);
@@ -25,10 +29,17 @@ describe('timeLayer', () => {
         }
       });
 
+  it('times int8 factors', async () => {
+    const layer = { in: 96, out: 80, type: 'float32' } as const;
+    const weight = { spec: SPEC, factorType: 'int8', compute: 'int8' } as const;
+    const [time] = await timeLayer(layer, weight, [8]);
+    expect(time.factorized).to.be.within(1e-5, 1e3);
+  });
+
   it('sees that a rank far beyond the break-even point is slower', async () => {
     const spec = { structure: 'low-rank', rank: 512, blocksIn: 1, blocksOut: 1 } as const;
     const layer = { in: 128, out: 128, type: 'float32' } as const;
-    const [time] = await timeLayer(layer, { spec, factorType: 'float32' }, [256]);
+    const [time] = await timeLayer(layer, { spec, factorType: 'float32', compute: 'float' }, [256]);
     expect(time.factorized).to.be.greaterThan(time.dense);
   });
 });
@@ -49,7 +60,7 @@ describe('keepDenseIfSlower', () => {
     const plan = planRewrite(info, { structure: 'blast', rank: SPEC.rank, blocks: 4 });
     const path = join(files.folder, name);
     const cache = await TimeCache.open(machineKey(undefined), path);
-    const what = JSON.stringify([{ in: 96, out: 80, type: 'float32' }, SPEC, 'float32']);
+    const what = JSON.stringify([{ in: 96, out: 80, type: 'float32' }, SPEC, 'float32', 'float']);
     times.forEach((time) => cache.set(what, time));
     await cache.save();
     const tokens = times.map((time) => time.tokens);
