@@ -13,7 +13,7 @@ import { matmulRule } from './matmul.js';
 const RULES: readonly Rule[] = [matmulRule, gemmRule, convRule, einsumRule, fusedMatMulRule, fusedGemmRule];
 
 /** Products and convolutions that users will look for in the list. Anything else is not listed at all. */
-const UNSUPPORTED = new Map([
+export const NOT_SUPPORTED: ReadonlyMap<string, string> = new Map([
   ['MatMulInteger', 'multiplies 8-bit integers'],
   ['QLinearMatMul', 'multiplies 8-bit integers and quantizes the result'],
   ['MatMulNBits', 'has a weight packed in blocks of 2 to 8 bits'],
@@ -28,8 +28,6 @@ const UNSUPPORTED = new Map([
   ['ConvTranspose', 'spreads each input over several outputs'],
   ['FusedConv', 'is a Conv with an activation that ONNX Runtime put together'],
   ['NhwcFusedConv', 'is a Conv with an activation that ONNX Runtime put together'],
-  ['FusedMatMulActivation', 'is a product with an activation that ONNX Runtime put together'],
-  ['SparseToDenseMatMul', 'has a sparse weight'],
   ['FusedMatMul', 'is of a domain that no rule reads'],
   ['FusedGemm', 'is of a domain that no rule reads'],
 ]);
@@ -37,7 +35,7 @@ const UNSUPPORTED = new Map([
 export function isProduct(node: Node): boolean {
   // An Einsum of one operand transposes or sums.
   if (node.is('Einsum')) return node.inputs.length > 1;
-  return ruleFor(node) !== undefined || UNSUPPORTED.has(node.opType);
+  return ruleFor(node) !== undefined || NOT_SUPPORTED.has(node.opType);
 }
 
 /** The match with everything that can be fused into it. */
@@ -46,7 +44,7 @@ export function matchProduct(node: Node, graph: Graph): Match | Refusal {
   if (rule === undefined)
     return refuse(
       'operator-not-supported',
-      `${node.label} ${UNSUPPORTED.get(node.opType)!}; rewrite the model before it is quantized or optimized.`,
+      `${node.label} ${NOT_SUPPORTED.get(node.opType)!}; rewrite the model before it is quantized or optimized.`,
     );
   const match = rule.match(node, graph);
   // What follows an activation is no part of the product.

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { existsSync } from 'node:fs';
 import type { onnx } from 'onnx-proto';
 import { inspectModel } from '../../../graph-rewriter/inspect.js';
 import { planRewrite } from '../../../graph-rewriter/plan.js';
@@ -6,7 +7,8 @@ import { dataTypeNumber } from '../../../graph-rewriter/schema.js';
 import { IN, layerModel, OUT, rewriteAndCompare, W, weightTensor } from '../helpers/layer-model.js';
 import { constant, int64s, node, readModel, tensor, valueInfo } from '../helpers/onnx.js';
 import { random } from '../helpers/reference.js';
-import { knownFrom, type KnownWeight, save } from '../helpers/workspace.js';
+import { expectError } from '../helpers/errors.js';
+import { knownFrom, type KnownWeight, rewriteAny, save } from '../helpers/workspace.js';
 
 const [FLOAT, HALF, DOUBLE] = [1, 10, 11];
 const product = node('MatMul', ['x', 'v'], ['y'], {}, { name: 'fc' });
@@ -142,6 +144,25 @@ describe('findWeight, behind nodes that only reshape', () => {
         initializers: [{ ...weightTensor('inOut'), dims: [...dims] }, ...shapes],
       });
       expect(reason?.code).to.equal('weight-not-constant');
+    });
+});
+
+describe('readWeight', () => {
+  const short: readonly [string, onnx.ITensorProto, RegExp][] = [
+    ['raw data', { rawData: new Uint8Array(4 * IN * OUT - 4) }, /\[24, 36\] has data of 863 elements/],
+    ['float_data', { floatData: [1, 2, 3] }, /has data of 3 elements/],
+    ['nothing', {}, /has data of 0 elements/],
+  ];
+  for (const [what, data, words] of short)
+    it(`refuses a weight with ${what} of another length than its shape says`, async () => {
+      const source = save(
+        layerModel({
+          nodes: [node('MatMul', ['x', 'w'], ['y'])],
+          initializers: [{ name: 'w', dims: [IN, OUT], dataType: FLOAT, ...data }],
+        }),
+      );
+      await expectError(() => rewriteAny(source, `${source}.out`, { minSize: 1 }), 'INVALID_MODEL', words);
+      expect(existsSync(`${source}.out`)).to.equal(false);
     });
 });
 
