@@ -52,7 +52,7 @@ export function addRewrite(program: Command): void {
     .command('rewrite')
     .summary('replace dense weights by block low-rank ones')
     .description(
-      'Replaces the dense weights of MatMul and Gemm by block low-rank factors and writes a model that runs anywhere.',
+      'Replaces the dense weights of matrix products (MatMul, Gemm, 1×1 Conv, Einsum) by block low-rank factors and writes a model that runs anywhere.',
     )
     .argument('<model>', 'ONNX file')
     .option('-o, --output <file>', 'where to write the rewritten model (needed unless --dry-run)')
