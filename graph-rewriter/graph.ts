@@ -1,4 +1,5 @@
 // A graph, or a function's body, with who makes and who reads each value.
+import { nodeInCycle } from './cycles.js';
 import { BlockrankError } from './errors.js';
 import type { ExternalFiles } from './external.js';
 import { Node } from './node.js';
@@ -44,7 +45,12 @@ export class Graph {
     this.annotated = new Set(content.annotated);
     this.initializers = this.indexInitializers(content.initializers);
     for (const node of this.nodes) this.indexNode(node);
-    this.refuseCycle();
+    const stuck = nodeInCycle(this);
+    if (stuck !== undefined)
+      throw new BlockrankError(
+        'INVALID_MODEL',
+        `${stuck.label} is part of a cycle, or behind one: what it reads cannot be computed before it runs.`,
+      );
   }
 
   /** `oldInputs`: before IR 4 the inputs also listed every initializer, which did not make it replaceable. */
@@ -84,6 +90,11 @@ export class Graph {
       outputs: message.strings(FUNCTION.output),
       annotated: [],
     });
+  }
+
+  /** Names of all values that nodes make. */
+  get made(): Iterable<string> {
+    return this.producers.keys();
   }
 
   producer(name: string): Node | undefined {
@@ -176,31 +187,8 @@ export class Graph {
     return new Set([...this.readersOf.keys(), ...this.outputs]);
   }
 
-  /** Takes nodes whose inputs are known, in turn; what is left reads itself. */
-  private refuseCycle(): void {
-    const waiting = new Map<Node, number>();
-    for (const name of this.producers.keys())
-      for (const node of this.readers(name))
-        if (this.reads(node, name)) waiting.set(node, (waiting.get(node) ?? 0) + 1);
-    const ready = this.nodes.filter((node) => !waiting.has(node));
-    for (const node of ready)
-      for (const name of new Set(node.outputs))
-        for (const reader of this.readers(name)) {
-          if (name === '' || !this.reads(reader, name)) continue;
-          const left = waiting.get(reader)! - 1;
-          waiting.set(reader, left);
-          if (left === 0) ready.push(reader);
-        }
-    const stuck = this.nodes.find((node) => (waiting.get(node) ?? 0) > 0);
-    if (stuck !== undefined)
-      throw new BlockrankError(
-        'INVALID_MODEL',
-        `${stuck.label} is part of a cycle, or behind one: what it reads cannot be computed before it runs.`,
-      );
-  }
-
-  /** Itself or in a body, where no value of the body has the name. */
-  private reads(node: Node, name: string): boolean {
+  /** The node reads the value, itself or in a body, where no value of the body has the name. */
+  reads(node: Node, name: string): boolean {
     return (
       node.inputs.includes(name) ||
       this.capturing(node, name).some((body) => body.isOutput(name) || body.uses(name).length > 0)

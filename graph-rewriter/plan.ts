@@ -36,7 +36,7 @@ export const DEFAULT_STRUCTURE = 'blast';
 export const DEFAULT_KEEP = 0.5;
 /** 64 × 64: below, a layer's overhead outweighs its arithmetic. */
 export const DEFAULT_MIN_SIZE = 4096;
-/** Harmonic mean of in and out: of 1×1 Convs and products from the left, 96…222 became slower at half the bytes, 320…1228 faster (docs/performance.md). */
+/** Harmonic mean of in and out: of 1×1 Convs and products from the left, 96…222 became slower at half the bytes, 320…1228 faster (docs/rewriting.md). */
 const NARROW = 256;
 
 /** Pure: the same model and options give the same plan. Throws INVALID_ARGUMENT. */
