@@ -3,8 +3,6 @@ import { throwIfAborted } from './abort.js';
 import { constantNumbers, findConstant } from './constants.js';
 import { denseTransposed } from './dense-weight.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
-import { dequantize } from './factorize/int8/index.js';
-import type { Factors } from './factorize/types.js';
 import { encodeFloats } from './floats.js';
 import { emitActivation } from './functions/activation.js';
 import { NodeBuilder } from './functions/builder.js';
@@ -12,10 +10,15 @@ import type { Graph } from './graph.js';
 import { DOMAIN, Model } from './model.js';
 import { removeFunctions, setMetadata } from './model-edit.js';
 import { Names } from './names.js';
-import { readStructuredNode, type StructuredNode } from './structured-node.js';
+import { factorNumbers, readStructuredNode, type StructuredNode } from './structured-node.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
-import type { DensifyOptions, DensifyReport } from './types.js';
+import {
+  type DensifyOptions,
+  type DensifyReport,
+  FLOAT_FACTOR_TYPES,
+  type FloatFactorType,
+} from './types.js';
 import { declaredTypes } from './value-type.js';
 import { Edit } from './wire/edit.js';
 import { checkTarget, INLINE_LIMIT, writeModel } from './write-model.js';
@@ -79,7 +82,7 @@ async function makeDense(
 
 async function storeWeight(
   { spec, factors, interleaved }: StructuredNode,
-  type: 'float32' | 'float16',
+  type: FloatFactorType,
   store: TensorStore,
   names: Names,
 ): Promise<string> {
@@ -91,22 +94,10 @@ async function storeWeight(
   return name;
 }
 
-/** The numbers that a node's factors stand for. */
-function factorNumbers(
-  spec: StructuredNode['spec'],
-  { V, VScale, S, U, UScale }: StructuredNode['factors'],
-): Factors {
-  const coupling = S && { S: constantNumbers(S) };
-  const [v, u] = [constantNumbers(V!), constantNumbers(U!)];
-  if (VScale === undefined || UScale === undefined) return { ...spec, V: v, U: u, ...coupling };
-  const scales = { vScale: constantNumbers(VScale), uScale: constantNumbers(UScale) };
-  return dequantize({ ...spec, V: Int8Array.from(v), U: Int8Array.from(u), ...scales, ...coupling });
-}
-
 function denseNodes(
   { node, graph, activation, bias }: StructuredNode,
   weight: string,
-  type: 'float32' | 'float16',
+  type: FloatFactorType,
   { opset }: Model,
   names: Names,
 ) {
@@ -129,11 +120,11 @@ function isZero(graph: Graph, bias: string): boolean {
 function valueType(
   { node, graph, bias, factors }: StructuredNode,
   types: ReadonlyMap<Graph, ReadonlyMap<string, string>>,
-): 'float32' | 'float16' {
+): FloatFactorType {
   const declared = (name: string) => types.get(graph.definerOf(name))?.get(name);
   const biasType = bias === undefined ? undefined : findConstant(graph, bias)?.dtype;
   const type = declared(node.inputs[0]) ?? declared(node.outputs[0]) ?? biasType ?? factors.V!.dtype;
-  return type === 'float16' ? 'float16' : 'float32';
+  return FLOAT_FACTOR_TYPES.find((known) => known === type) ?? 'float32';
 }
 
 function isExternal(model: Model, nodes: readonly StructuredNode[], bytes: number): boolean {
