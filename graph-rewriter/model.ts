@@ -1,5 +1,6 @@
 // An ONNX file opened for reading.
 import { createHash } from 'node:crypto';
+import { checkStructure } from './check-structure.js';
 import { BlockrankError } from './errors.js';
 import { ExternalFiles } from './external.js';
 import { Graph } from './graph.js';
@@ -14,6 +15,7 @@ export const DOMAIN = 'ai.blockrank';
 
 export class Model {
   readonly irVersion: number;
+  readonly producer: string;
   /** Version of the standard operators. */
   readonly opset: number;
   readonly graph: Graph;
@@ -25,6 +27,7 @@ export class Model {
     readonly files: ExternalFiles,
   ) {
     this.irVersion = message.int(MODEL.irVersion);
+    this.producer = message.string(MODEL.producerName);
     const graph = message.message(MODEL.graph);
     if (this.irVersion < 1 || graph === undefined)
       throw invalid(source, 0, this.irVersion < 1 ? 'no IR version' : 'no graph');
@@ -42,6 +45,7 @@ export class Model {
     const source = new FileSource(path);
     const files = new ExternalFiles(path);
     try {
+      checkStructure(source);
       return new Model(source, Message.of(source), files);
     } catch (error) {
       source.close();
