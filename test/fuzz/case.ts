@@ -8,7 +8,8 @@ import { factorize } from '../../graph-rewriter/factorize/index.js';
 import { inspectModel } from '../../graph-rewriter/inspect.js';
 import { planRewrite } from '../../graph-rewriter/plan.js';
 import type { FactorizeLayer, PlanOptions } from '../../graph-rewriter/types.js';
-import { anyFactors, PLANS, type Seed } from './corpus.js';
+import { anyFactors } from '../graph-rewriter/helpers/any.js';
+import { PLANS, type Seed } from './corpus.js';
 import { mutate } from './mutations.js';
 import { randomFor } from './random.js';
 

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { applyPlan } from '../../graph-rewriter/apply.js';
 import { inspectModel } from '../../graph-rewriter/inspect.js';
 import { planRewrite } from '../../graph-rewriter/plan.js';
-import type { FactorizeLayer, PlanOptions } from '../../graph-rewriter/types.js';
+import type { PlanOptions } from '../../graph-rewriter/types.js';
 import { packageRoot } from '../../src/loader/locate.js';
+import { anyFactors } from '../graph-rewriter/helpers/any.js';
 import { constant, encodeModel, int64s, node, tensor, valueInfo } from '../graph-rewriter/helpers/onnx.js';
-import { random, randomFactors } from '../graph-rewriter/helpers/reference.js';
+import { random } from '../graph-rewriter/helpers/reference.js';
 import { withUnknownFields } from '../graph-rewriter/helpers/unknown-fields.js';
 import { type Field, parseTree } from './wire-tree.js';
 
@@ -25,14 +26,6 @@ export const PLANS: readonly PlanOptions[] = [
   { structure: 'monarch', rank: 1, blocks: 2, minSize: 1 },
   { structure: 'blast', rank: 1, blocks: [3, 5], minSize: 1, factorType: 'float16' },
 ];
-
-/** Factors of the right shape that have nothing to do with the weight. */
-export const anyFactors: FactorizeLayer = (_, weight, spec) =>
-  Promise.resolve({
-    factors: randomFactors({ ...spec, in: weight.in, out: weight.out }, weight.in + 7 * weight.out),
-    relativeError: 1,
-    weightedError: 1,
-  });
 
 /** `folder` is for rewriting what `densify` starts from; `exports` are further folders of models. */
 export async function loadCorpus(folder: string, exports: readonly string[] = []): Promise<Seed[]> {
