@@ -16,7 +16,7 @@ import { FileSource } from './wire/source.js';
  * Of copied data, each chunk's checksum goes into the name's hash: SHA-256 of the bytes would take longer than copying them.
  * Of new data, the bytes themselves.
  */
-const { crc32 } = zlib as unknown as { crc32(bytes: Uint8Array): number };
+const { crc32 } = zlib as unknown as { crc32: (bytes: Uint8Array) => number };
 /** The page size that runtimes need to map a tensor into memory. */
 const ALIGNMENT = 4096;
 const EXTERNAL = 1;
