@@ -9,6 +9,7 @@ import { inspectModel } from '../../../graph-rewriter/inspect.js';
 import type {
   ApplyOptions,
   FactorizeLayer,
+  FactorType,
   RewritePlan,
   RewriteReport,
 } from '../../../graph-rewriter/types.js';
@@ -77,7 +78,7 @@ export function knownFactors(weights: Readonly<Record<string, KnownWeight>>, tol
 export async function planFor(
   source: string,
   weights: Readonly<Record<string, KnownWeight>>,
-  factorType: 'float32' | 'float16' | 'bfloat16' = 'float32',
+  factorType: FactorType = 'float32',
 ): Promise<RewritePlan> {
   const info = await inspectModel(source);
   return {
@@ -97,7 +98,7 @@ export async function rewriteKnown(
   source: string,
   weights: Readonly<Record<string, KnownWeight>>,
   options: Partial<ApplyOptions> & {
-    factorType?: 'float32' | 'float16' | 'bfloat16';
+    factorType?: FactorType;
     tolerance?: number;
   } = {},
 ): Promise<{ target: string; report: RewriteReport; calls: string[] }> {
