@@ -12,7 +12,7 @@ import { random } from './helpers/reference.js';
 import { rewriteAny, save, sha256, workspace } from './helpers/workspace.js';
 
 /** KILL_POINTS=50 for more; each starts a process. */
-const POINTS = Number(process.env['KILL_POINTS'] ?? 8);
+const POINTS = Number(process.env['KILL_POINTS'] ?? 3);
 const SIZE = 384;
 const CHILD = fileURLToPath(new URL('./helpers/rewrite-child.js', import.meta.url));
 
@@ -44,7 +44,6 @@ async function duration(source: string): Promise<number> {
   const start = performance.now();
   child.send({ source, target: join(workspace(), 'o.onnx') });
   expect(await once(child, 'message').then(([answer]) => answer as string)).to.equal('done');
-  child.disconnect();
   return performance.now() - start;
 }
 
@@ -95,7 +94,6 @@ describe('a rewrite that is killed', () => {
     const answers = await Promise.all(
       [a, b].map((child) => once(child, 'message').then(([m]) => m as string)),
     );
-    for (const child of [a, b]) child.disconnect();
     expect(answers).to.deep.equal(['done', 'done']);
     expect(readdirSync(folder)).to.deep.equal(['o.onnx']);
     await densifyModel(target, join(workspace(), 'back.onnx'));

@@ -1,4 +1,4 @@
-// A process that rewrites when it is told to, so that a test can end it at any moment.
+// A process that rewrites when it is told to, so that a test can end it at any moment; ends by itself after that.
 import { rewriteAny } from './any.js';
 
 process.once('message', (job) => {
