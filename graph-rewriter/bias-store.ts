@@ -20,7 +20,11 @@ export class BiasStore {
   /** The name of the bias itself where it fits as it is, else of a scaled, flattened copy. */
   async name(bias: Bias, type: FloatFactorType): Promise<string> {
     const { constant } = bias;
-    if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
+    if (constant.dims.length === 1 && bias.scale === 1) {
+      // Read for its checks: data that does not fit its shape must not become part of a new node.
+      constantNumbers(constant);
+      return bias.name;
+    }
     const wanted = `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`;
     // Bodies may hold different biases of one name: where they are stored tells them apart.
     const { message } = constant.tensor;
