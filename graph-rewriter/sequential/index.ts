@@ -7,7 +7,7 @@ import { defaultEngine, type Engine } from '../factorize/engine.js';
 import { findLayers } from '../layers.js';
 import { Model } from '../model.js';
 import type { Node } from '../node.js';
-import type { DenseWeight, StructureSpec } from '../factorize/types.js';
+import type { StructureSpec } from '../factorize/types.js';
 import type { FactorizeLayer, LayerInfo, RefitLayer } from '../types.js';
 import { candidates } from './candidates.js';
 import { findGroups, productOf, type Member, type Walk } from './groups.js';
