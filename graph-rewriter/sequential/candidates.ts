@@ -10,6 +10,7 @@ import type { Member } from './groups.js';
 const REFITTED: readonly ReasonCode[] = [
   'kept-by-plan',
   'rank-does-not-shrink',
+  'slower-than-dense',
   'blocks-do-not-fit',
   'too-small',
 ];
