@@ -106,7 +106,7 @@ export async function rewrite(
   const layers = plannedLayers(info, plan);
   const covariances =
     options.calibration && layers.length > 0
-      ? await calibrate(input, layers, options.calibration, { signal, onProgress })
+      ? await calibrate(input, layers, options.calibration, { signal, onProgress, mask: options.mask })
       : undefined;
   return applyPlan(input, output, plan, { ...apply, factorize: factorizer(layers, covariances, options) });
 }
@@ -140,7 +140,7 @@ async function rewriteSequentially(
   try {
     const others = plannedLayers(info, plan).filter((layer) => !pass.covers(layer));
     const covariances =
-      others.length > 0 ? await calibrate(input, others, inputs, { signal, onProgress }) : undefined;
+      others.length > 0 ? await calibrate(input, others, inputs, { signal, onProgress, mask }) : undefined;
     oneShot = factorizer(others, covariances, options);
     const { factorize, refit } = pass;
     return await applyPlan(input, output, plan, { factorize, refit, overwrite, ...(signal && { signal }) });
@@ -164,7 +164,7 @@ function factorizer(
   let finished = 0;
   return async (layer, weight, spec, factorType) => {
     const step = `factorizing ${layer.id}`;
-    const covariance = covariances?.(layer);
+    const seen = covariances?.(layer);
     const result = await factorize({
       weight,
       spec,
@@ -175,9 +175,9 @@ function factorizer(
       ...(seed === undefined ? {} : { seed }),
       ...(engine ? { engine } : {}),
       ...(signal ? { signal } : {}),
-      ...(covariance ? { covariance } : {}),
+      ...(seen ? { covariance: seen.matrix } : {}),
     });
     finished++;
-    return result;
+    return seen ? { ...result, samples: seen.samples } : result;
   };
 }
