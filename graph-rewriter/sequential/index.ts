@@ -105,7 +105,7 @@ export class SequentialPass {
   private async solveNext(): Promise<void> {
     const stage = this.stages[this.position];
     const { group } = stage;
-    this.progress('running up to', group.members[0]);
+    this.progress('calibrating', group.members[0]);
     const sum = new StatisticsSum(group, this.isChanged);
     const ran = await this.runner.run(stage, this.overrides, (batch) =>
       sum.add(this.states, this.products, batch, (rows) => this.runner.maskFor(batch, rows)),
@@ -120,7 +120,7 @@ export class SequentialPass {
     );
     for (const member of group.members) await this.solve(member, targets);
     this.position++;
-    this.progress('solved', group.members[0]);
+    this.progress('factorizing', group.members.at(-1)!);
   }
 
   private seen(members: readonly Member[], statistics: GroupStatistics | undefined): GroupStatistics {
@@ -137,7 +137,7 @@ export class SequentialPass {
     if (solved === undefined) {
       const weight = readWeight(member.match);
       if ('code' in weight) return;
-      this.progress('solving', member);
+      this.progress('factorizing', member);
       solved = await solveMember(member, weight, targets, this.solving);
       if (solved === undefined) return;
       this.results.set(key, solved);
