@@ -14,6 +14,7 @@ import type {
   RewritePlan,
   RewriteReport,
 } from '../graph-rewriter/types.js';
+import { tryTarget } from '../graph-rewriter/write-model.js';
 import {
   calibrate,
   calibrationFeeds,
@@ -100,6 +101,7 @@ export async function rewrite(
   const { signal, onProgress, overwrite = false } = options;
   onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
   const { info, plan } = await planModel(input, options);
+  await tryTarget(input, output, overwrite);
   const apply = { overwrite, ...(signal ? { signal } : {}) };
   if (options.calibration !== undefined && options.sequential !== false)
     return rewriteSequentially(input, output, { info, plan }, options.calibration, options);

@@ -5,7 +5,8 @@ import { maskInput } from '../calibration/mask.js';
 import { BlockrankError } from '../errors.js';
 import { defaultEngine, type Engine } from '../factorize/engine.js';
 import { findLayers } from '../layers.js';
-import { Model } from '../model.js';
+import { openModel } from '../inline/index.js';
+import type { Model } from '../model.js';
 import type { Node } from '../node.js';
 import type { StructureSpec } from '../factorize/types.js';
 import type { FactorizeLayer, LayerInfo, RefitLayer } from '../types.js';
@@ -60,7 +61,7 @@ export class SequentialPass {
 
   /** @throws BlockrankError INVALID_MODEL, INVALID_PLAN, INVALID_ARGUMENT for a mask that the model has not */
   static open(request: SequentialRequest): SequentialPass {
-    const model = Model.open(request.modelPath);
+    const model = openModel(request.modelPath);
     try {
       const layers = findLayers(model);
       const plans = matchPlan(request.plan, layers, model.sha256(), model.opset);
