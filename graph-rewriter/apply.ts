@@ -17,6 +17,7 @@ import {
   type Replacement,
   replacementNodes,
 } from './replacement.js';
+import { RefitLayers } from './refit-layers.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
 import type {
@@ -52,7 +53,8 @@ export async function applyPlan(
     store = await TensorStore.create(target, isExternal);
     const names = new Names(model.graph);
     const factorized = new FactorizedLayers(options.factorize, store, names);
-    const done = await factorizeLayers(factorized, layers, plans, options);
+    const refits = new RefitLayers(options.refit, store, names);
+    const done = await factorizeLayers({ factorized, refits }, layers, plans, options);
     throwIfAborted(options.signal);
     const biases = new BiasStore(store, names);
     const bytesAfter = await write(model, target, { store, biases, names, done, sha256 });
@@ -75,10 +77,11 @@ export async function applyPlan(
 interface Done {
   readonly result: LayerResult;
   readonly replacement?: Replacement;
+  readonly refit?: Swap;
 }
 
 async function factorizeLayers(
-  factorized: FactorizedLayers,
+  { factorized, refits }: { factorized: FactorizedLayers; refits: RefitLayers },
   layers: readonly Layer[],
   plans: readonly LayerPlan[],
   { onProgress, signal }: ApplyOptions,
@@ -90,7 +93,11 @@ async function factorizeLayers(
     throwIfAborted(signal);
     const plan = plans[i];
     if (!('spec' in plan) || match === undefined) {
-      results.push({ result: { layer: info, plan } });
+      const refit = match && (await refits.get(info, match));
+      results.push({
+        result: { layer: info, plan, ...(refit && { refitted: true }) },
+        ...(refit && { refit }),
+      });
       continue;
     }
     const outcome = await factorized.get(info, match, plan);
@@ -110,9 +117,10 @@ function kept(layer: LayerInfo, keep: Reason): Done {
 }
 
 function rewritten(layer: LayerInfo, plan: LayerPlan, replacement: Replacement): Done {
-  const { errors, bytes } = replacement.factorized;
+  const { errors, bytes, samples } = replacement.factorized;
   const result = {
     ...errors,
+    ...(samples !== undefined && { samples }),
     bytesBefore: layer.bytes,
     bytesAfter: bytes,
     op: nameOf(replacement),
@@ -133,9 +141,11 @@ async function write(
   }: { store: TensorStore; biases: BiasStore; names: Names; done: readonly Done[]; sha256: string },
 ): Promise<number> {
   const replacements = done.flatMap((layer) => layer.replacement ?? []);
-  if (replacements.length === 0) return writeModel(model.asStored(), new Edit(), target, store, new Set());
+  const refits = done.flatMap((layer) => layer.refit ?? []);
+  if (replacements.length + refits.length === 0)
+    return writeModel(model.asStored(), new Edit(), target, store, new Set());
   const specs = functionSpecs(replacements);
-  const swaps: Swap[] = [];
+  const swaps: Swap[] = refits;
   for (const replacement of replacements) {
     const context = { biases, names, opset: model.opset };
     const { nodes, main } = await replacementNodes(replacement, specs.get(nameOf(replacement))!, context);
@@ -143,7 +153,7 @@ async function write(
   }
   const edit = new Edit();
   const removed = swapNodes(edit, swaps);
-  addFunctions(edit, model, portableFunctions(specs, model.opset));
+  if (replacements.length > 0) addFunctions(edit, model, portableFunctions(specs, model.opset));
   const layers = done.flatMap(({ result }) => summary(result) ?? []);
   setMetadata(edit, model, { version: VERSION, source: sha256, layers: JSON.stringify(layers) });
   return writeModel(model, edit, target, store, removed);

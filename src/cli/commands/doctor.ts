@@ -38,9 +38,7 @@ function formatDoctor(report: DoctorReport, width: number): string {
       'CPU',
       `${cpu.model}, ${cpu.threads} threads; ${cpu.features.join(' ') || 'no vector extensions known'}`,
     ],
-    ...(library.build
-      ? [['kernels', describeKernels(library.build)] as [string, string]]
-      : []),
+    ...(library.build ? [['kernels', describeKernels(library.build)] as [string, string]] : []),
     ...report.runtimes.map(({ version, path, libraries }): [string, string] => [
       'runtime',
       `ONNX Runtime ${version} (${path}), registered: ${libraries.join(', ') || 'nothing'}`,
