@@ -2,6 +2,7 @@
 // kernels, in one process.
 //
 //   bench_cuda table FILE.csv      every layer × tokens 1, 16, 128 and its own; a summary last
+//   bench_cuda ours FILE.csv       this project's kernels alone
 //   bench_cuda sweep FILE.csv      every tile of each stage where the dispatcher has a choice
 //
 // Rules: bf16, time per call by CUDA-graph replay, median of 9; at 128 tokens and fewer every call finds its
@@ -91,7 +92,14 @@ class OurLayer {
         5);
   }
 
-  // One stage alone: 1 or 2.
+  void Once(const kernels::Choice& choice, const void* x, void* y) const {
+    cudaStream_t stream;
+    CheckCuda(cudaStreamCreate(&stream), "stream");
+    CheckCuda(kernels::Enqueue(*plan_, choice, Tensors(0, x, y), tokens_, workspace_->data(), stream), "Enqueue");
+    CheckCuda(cudaStreamSynchronize(stream), "sync");
+  }
+
+  // One stage alone: 1 or 2, or 3 for the coupling in place.
   double TimeStage(int stage, const kernels::Choice& choice, const void* x, void* y) const {
     const int64_t chunk = kernels::TokensPerChunk(*plan_, choice, tokens_);
     return MicrosecondsPerCall(
@@ -101,7 +109,8 @@ class OurLayer {
           for (int64_t token0 = 0; token0 < tokens_; token0 += chunk) {
             const kernels::Call call = {
                 plan_.get(), &tensors, token0, std::min(chunk, tokens_ - token0), workspace_->data(), stream};
-            CheckCuda(stage != 1 ? kernels::EnqueueTensorStage2(call, choice, call.workspace)
+            CheckCuda(stage == 2   ? kernels::EnqueueTensorStage2(call, choice, call.workspace)
+                      : stage == 3 ? kernels::EnqueueTensorCoupling(call, call.workspace, call.workspace)
                       : choice.program == kernels::Program::kBlast
                           ? kernels::EnqueueBlastStage1(call, choice)
                           : kernels::EnqueueTensorStage1(call, choice, call.workspace),
@@ -237,12 +246,46 @@ void Table(const char* path) {
   fclose(file);
 }
 
-void Sweep(const char* path) {
+// Ours alone, in a few seconds.
+void Ours(const char* path) {
+  FILE* file = fopen(path, "w");
+  if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
+  fprintf(file, "network,layer,tokens,blast_us,monarch_us,low_rank_us\n");
+  for (const BenchLayer& l : kLayers)
+    for (const int64_t tokens : {int64_t{1}, int64_t{16}, int64_t{128}, l.tokens}) {
+      const DeviceBuffer x(tokens * l.in * 2), y(tokens * l.out * 2);
+      FillRandom(x.data(), tokens * l.in, 1.0f, 2);
+      const auto time = [&](blockrank_cuda_structure structure, int64_t b, int64_t r) {
+        if (b == 0) return std::nan("");
+        return OurLayer(structure, l.in, l.out, b, r, tokens, tokens <= 128).Time(x.data(), y.data());
+      };
+      const double blast = time(BLOCKRANK_CUDA_BLAST, l.blast_b, l.blast_r),
+                   monarch = time(BLOCKRANK_CUDA_MONARCH, l.monarch_b, l.monarch_r),
+                   low_rank = time(BLOCKRANK_CUDA_LOW_RANK, 1, l.blast_r);
+      fprintf(file, "%s,%s,%lld,%.2f,%.2f,%.2f\n", l.network, l.name, static_cast<long long>(tokens), blast, monarch,
+              low_rank);
+      fflush(file);
+    }
+  fclose(file);
+}
+
+void Once() {
+  for (const BenchLayer& l : kLayers) {
+    if (l.in != 11008 && l.out != 11008 && l.out != 6912) continue;
+    const DeviceBuffer x(l.tokens * l.in * 2), y(l.tokens * l.out * 2);
+    FillRandom(x.data(), l.tokens * l.in, 1.0f, 2);
+    const OurLayer blast(BLOCKRANK_CUDA_BLAST, l.in, l.out, l.blast_b, l.blast_r, l.tokens, false);
+    for (const int row : {0, 1}) blast.Once({kernels::Program::kTensor, row, row, "", "", 3}, x.data(), y.data());
+  }
+}
+
+void Sweep(const char* path, bool own) {
   FILE* file = fopen(path, "w");
   if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
   fprintf(file, "network,layer,tokens,structure,stage,tile,us\n");
   for (const BenchLayer& l : kLayers) {
     for (const int64_t tokens : {int64_t{16}, int64_t{128}, l.tokens}) {
+      if (own && tokens != l.tokens) continue;
       const auto print = [&](const char* structure, const char* stage, const char* tile, double us) {
         fprintf(file, "%s,%s,%lld,%s,%s,%s,%.2f\n", l.network, l.name, static_cast<long long>(tokens),
                 structure, stage, tile, us);
@@ -255,7 +298,7 @@ void Sweep(const char* path) {
       for (int row = 0; row < kernels::kBlastTileCount; ++row)
         if (kernels::CanUse(kernels::kBlastTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "1", kernels::kBlastTiles[row].name,
-                blast.TimeStage(1, {kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
+                blast.TimeStage(1, {kernels::Program::kBlast, row, 5, "", "", 2}, x.data(), y.data()));
       for (int row = 0; row < kernels::kGemmTileCount; ++row)
         if (kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "2", kernels::kGemmTiles[row].name,
@@ -272,14 +315,15 @@ void Sweep(const char* path) {
                   layer.TimeStage(2, choice, x.data(), y.data()));
         }
       };
+      print("blast", "coupling", "", blast.TimeStage(3, {kernels::Program::kTensor, 0, 0, "", "", 3}, x.data(), y.data()));
       unfused("blast", blast);
-      for (const int row : {0, 1, 2}) {
+      for (const int row : {0, 1, 2, 3, 4, 5}) {
         print("blast", "all", kernels::kGemmTiles[row].name,
               blast.TimeChoice({kernels::Program::kTensor, row, row, "", "", 3}, x.data(), y.data()));
       }
       for (const int row : {0})
         print("blast", "all fused", kernels::kBlastTiles[row].name,
-              blast.TimeChoice({kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
+              blast.TimeChoice({kernels::Program::kBlast, row, 5, "", "", 2}, x.data(), y.data()));
       if (l.monarch_b > 0)
         unfused("monarch",
                 OurLayer(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory));
@@ -291,8 +335,9 @@ void Sweep(const char* path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3 || (strcmp(argv[1], "table") != 0 && strcmp(argv[1], "sweep") != 0)) {
-    fprintf(stderr, "usage: bench_cuda table|sweep FILE.csv\n");
+  const std::string mode = argc == 3 ? argv[1] : "";
+  if (mode != "table" && mode != "ours" && mode != "once" && mode != "sweep" && mode != "sweep-own") {
+    fprintf(stderr, "usage: bench_cuda table|ours|sweep|sweep-own FILE.csv\n");
     return 2;
   }
   try {
@@ -302,7 +347,10 @@ int main(int argc, char** argv) {
     CheckCuda(cudaDriverGetVersion(&driver), "driver");
     printf("%s, %d multiprocessors, %d MB L2, CUDA driver %d\n", device.name, device.multiProcessorCount,
            device.l2CacheSize >> 20, driver);
-    strcmp(argv[1], "table") == 0 ? Table(argv[2]) : Sweep(argv[2]);
+    if (mode == "table") Table(argv[2]);
+    if (mode == "ours") Ours(argv[2]);
+    if (mode == "once") Once();
+    if (mode == "sweep" || mode == "sweep-own") Sweep(argv[2], mode == "sweep-own");
   } catch (const std::exception& error) {
     fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -33,10 +33,11 @@ enum class Program {
   kGeneral,  // plain kernels
 };
 
-// A tile of gemm_kernel.cuh: kM tokens × kN rows of weights.
+// A tile of gemm_kernel.cuh or, with a cluster, of persistent_kernel.cuh: m tokens × n rows of weights.
 struct GemmTile {
   const char* name;
   bool wgmma;
+  int cluster;  // blocks that share weights in the persistent kernel; 0: a block a tile
   int m, n, stages;
   int64_t min_tokens;
   double min_fill;  // blocks per multiprocessor below which a smaller tile does better
@@ -54,12 +55,17 @@ struct BlastTile {
 };
 
 constexpr GemmTile kGemmTiles[] = {
-    {"wgmma 128x128", true, 128, 128, 3, 65, 1.25,
+    {"persistent 128x256 cluster 2", true, 2, 128, 256, 4, 129, 2.0,
+     "large products with a long k: fewest bytes an operation"},
+    {"persistent 128x128 cluster 2", true, 2, 128, 128, 5, 129, 2.0,
+     "large products: stores overlap the next tile, weights are shared by two blocks"},
+    {"persistent 128x128", true, 1, 128, 128, 5, 129, 1e9, "without the sharing"},
+    {"wgmma 128x128", true, 0, 128, 128, 3, 65, 1.25,
      "fills the chip; two blocks a multiprocessor hide each other's ends"},
-    {"wgmma 128x64", true, 128, 64, 4, 65, 0.6, "all of 128 tokens in one tile: weights read once"},
-    {"wgmma 64x64", true, 64, 64, 4, 1, 0.0, "small layers: as many blocks as possible"},
-    {"mma 128x128", false, 128, 128, 3, 65, 0.9, "other architectures and ragged blocks, large products"},
-    {"mma 64x64", false, 64, 64, 4, 1, 0.0, "other architectures and ragged blocks"},
+    {"wgmma 128x64", true, 0, 128, 64, 4, 65, 0.6, "all of 128 tokens in one tile: weights read once"},
+    {"wgmma 64x64", true, 0, 64, 64, 4, 1, 0.0, "small layers: as many blocks as possible"},
+    {"mma 128x128", false, 0, 128, 128, 3, 65, 0.9, "other architectures and ragged blocks, large products"},
+    {"mma 64x64", false, 0, 64, 64, 4, 1, 0.0, "other architectures and ragged blocks"},
 };
 constexpr BlastTile kBlastTiles[] = {
     {"wgmma 64x32 cluster 8", true, 64, 32, 4, 8, 1, 0.0,
@@ -72,7 +78,8 @@ constexpr int kBlastTileCount = sizeof(kBlastTiles) / sizeof(kBlastTiles[0]);
 constexpr int64_t kTileAlignment = 1024;  // shared memory spent on aligning the stages
 
 constexpr int64_t SharedBytes(const GemmTile& tile) {
-  return int64_t{tile.stages} * (tile.m + tile.n) * 128 + kTileAlignment;
+  const int64_t staged = tile.cluster == 0 ? 0 : tile.n == 128 ? 65536 : 32768;  // of two warpgroups
+  return int64_t{tile.stages} * (tile.m + tile.n) * 128 + staged + kTileAlignment;
 }
 constexpr int64_t SharedBytes(const BlastTile& tile) {
   return int64_t{tile.stages} * (tile.m + tile.n) * 128 + int64_t{tile.m / tile.cluster} * 16 * tile.n * 2 +

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <new>
 
@@ -13,7 +14,7 @@ namespace {
 // Scratch of a chunk. Beyond L2 it travels to memory and back, but shorter chunks fill the device less:
 // measured on an H200, 1.5 was ahead of 0.6 for every layer of the benchmark, and 1024 tokens in two chunks
 // behind one.
-constexpr double kWorkspaceShareOfL2 = 2.0;
+constexpr double kWorkspaceShareOfL2 = 0.6;
 constexpr int64_t kChunkTokens = 256;  // chunks are multiples of the largest token tile
 
 // Writes the message where the caller wants one, and passes the status on.
@@ -121,13 +122,20 @@ cudaError_t ReadDevice(int ordinal, Device* device) {
   return ReadImage(device);
 }
 
+// z over t where both have one shape and the coupling reads all of t that its results replace: the scratch then stays
+// in L2 for twice the tokens.
+bool CouplesInPlace(const Plan& plan) {
+  return plan.layer.b_in == plan.layer.b_out && plan.layer.b_in <= kTensorCouplingBlocks;
+}
+
 // Scratch elements of one token and their size.
 int64_t BytesPerToken(const Plan& plan, Program program) {
   const blockrank_cuda_layer& l = plan.layer;
   const bool blast = l.structure == BLOCKRANK_CUDA_BLAST, general = program == Program::kGeneral;
   const int64_t t = (blast ? l.b_in : l.b_in * l.b_out) * l.r, z = blast ? l.b_out * l.r : 0;
-  const bool t_on_chip = blast && (program == Program::kBlast || program == Program::kDecode);
-  return (t_on_chip ? z : t + z) * (general ? 4 : 2);
+  const bool one_buffer = blast && (program == Program::kBlast || program == Program::kDecode ||
+                                    (program == Program::kTensor && CouplesInPlace(plan)));
+  return (one_buffer ? z : t + z) * (general ? 4 : 2);
 }
 
 int64_t BytesPerCall(const Plan& plan, const Choice& choice, int64_t tokens) {
@@ -171,7 +179,8 @@ LayerShape ShapeOf(const Plan& plan) {
 }
 
 int64_t TokensPerChunk(const Plan& plan, const Choice& choice, int64_t tokens) {
-  const auto budget = static_cast<int64_t>(kWorkspaceShareOfL2 * static_cast<double>(plan.device.l2_bytes));
+  static const double share = getenv("SHARE") ? atof(getenv("SHARE")) : kWorkspaceShareOfL2;
+  const auto budget = static_cast<int64_t>(share * static_cast<double>(plan.device.l2_bytes));
   const int64_t fitting = budget / BytesPerToken(plan, choice.program) / kChunkTokens * kChunkTokens;
   const int64_t most = std::max(fitting, kChunkTokens);
   // Chunks of equal size, so that the last one fills the device too.
@@ -187,8 +196,8 @@ cudaError_t EnqueueTensor(const Call& call, const Choice& choice) {
   void* z = t;
   BLOCKRANK_RETURN_IF_ERROR(EnqueueTensorStage1(call, choice, t));
   if (l.structure == BLOCKRANK_CUDA_BLAST) {
-    z = static_cast<uint8_t*>(t) + call.tokens * l.b_in * l.r * 2;
-    BLOCKRANK_RETURN_IF_ERROR(l.b_in <= 16 ? EnqueueTensorCoupling(call, t, z)
+    if (!CouplesInPlace(*call.plan)) z = static_cast<uint8_t*>(t) + call.tokens * l.b_in * l.r * 2;
+    BLOCKRANK_RETURN_IF_ERROR(l.b_in <= kTensorCouplingBlocks ? EnqueueTensorCoupling(call, t, z)
                                            : EnqueueGeneralCoupling(call, t, z));
   }
   return EnqueueTensorStage2(call, choice, z);

@@ -53,7 +53,8 @@ cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice, const vo
 cudaError_t PrepareBlast(const Plan& plan);
 cudaError_t EnqueueBlastStage1(const Call& call, const Choice& choice);
 cudaError_t EnqueueGeneralCoupling(const Call& call, const void* t, void* z);
-cudaError_t PrepareTensorCoupling(const Plan& plan);  // b_in at most 16
+constexpr int64_t kTensorCouplingBlocks = 16;         // b_in at most
+cudaError_t PrepareTensorCoupling(const Plan& plan);
 cudaError_t EnqueueTensorCoupling(const Call& call, const void* t, void* z);
 
 // The tokens of a chunk within X and Y.

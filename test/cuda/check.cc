@@ -165,7 +165,7 @@ void CheckTiles() {
         };
         for (int row = 0; row < kBlastTileCount; ++row)
           if (CanUse(kBlastTiles[row], ShapeOf(device.plan()), device.plan().device))
-            run({Program::kBlast, row, 4, "", "", 2});
+            run({Program::kBlast, row, kGemmTileCount - 1, "", "", 2});
         // Unfused BLAST runs each GEMM tile as stage 1 and as stage 2; its scratch is t and z, what the
         // general path has too.
         for (int row = 0; row < kGemmTileCount; ++row)
