@@ -92,13 +92,6 @@ class OurLayer {
         5);
   }
 
-  void Once(const kernels::Choice& choice, const void* x, void* y) const {
-    cudaStream_t stream;
-    CheckCuda(cudaStreamCreate(&stream), "stream");
-    CheckCuda(kernels::Enqueue(*plan_, choice, Tensors(0, x, y), tokens_, workspace_->data(), stream), "Enqueue");
-    CheckCuda(cudaStreamSynchronize(stream), "sync");
-  }
-
   // One stage alone: 1 or 2, or 3 for the coupling in place.
   double TimeStage(int stage, const kernels::Choice& choice, const void* x, void* y) const {
     const int64_t chunk = kernels::TokensPerChunk(*plan_, choice, tokens_);
@@ -269,16 +262,6 @@ void Ours(const char* path) {
   fclose(file);
 }
 
-void Once() {
-  for (const BenchLayer& l : kLayers) {
-    if (l.in != 11008 && l.out != 11008 && l.out != 6912) continue;
-    const DeviceBuffer x(l.tokens * l.in * 2), y(l.tokens * l.out * 2);
-    FillRandom(x.data(), l.tokens * l.in, 1.0f, 2);
-    const OurLayer blast(BLOCKRANK_CUDA_BLAST, l.in, l.out, l.blast_b, l.blast_r, l.tokens, false);
-    for (const int row : {0, 1}) blast.Once({kernels::Program::kTensor, row, row, "", "", 3}, x.data(), y.data());
-  }
-}
-
 void Sweep(const char* path, bool own) {
   FILE* file = fopen(path, "w");
   if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
@@ -317,7 +300,7 @@ void Sweep(const char* path, bool own) {
       };
       print("blast", "coupling", "", blast.TimeStage(3, {kernels::Program::kTensor, 0, 0, "", "", 3}, x.data(), y.data()));
       unfused("blast", blast);
-      for (const int row : {0, 1, 2, 3, 4, 5}) {
+      for (int row = 0; row < 6; ++row) {
         print("blast", "all", kernels::kGemmTiles[row].name,
               blast.TimeChoice({kernels::Program::kTensor, row, row, "", "", 3}, x.data(), y.data()));
       }
@@ -336,7 +319,7 @@ void Sweep(const char* path, bool own) {
 
 int main(int argc, char** argv) {
   const std::string mode = argc == 3 ? argv[1] : "";
-  if (mode != "table" && mode != "ours" && mode != "once" && mode != "sweep" && mode != "sweep-own") {
+  if (mode != "table" && mode != "ours" && mode != "sweep" && mode != "sweep-own") {
     fprintf(stderr, "usage: bench_cuda table|ours|sweep|sweep-own FILE.csv\n");
     return 2;
   }
@@ -349,7 +332,6 @@ int main(int argc, char** argv) {
            device.l2CacheSize >> 20, driver);
     if (mode == "table") Table(argv[2]);
     if (mode == "ours") Ours(argv[2]);
-    if (mode == "once") Once();
     if (mode == "sweep" || mode == "sweep-own") Sweep(argv[2], mode == "sweep-own");
   } catch (const std::exception& error) {
     fprintf(stderr, "%s\n", error.what());
