@@ -87,11 +87,11 @@ typedef struct blockrank_cuda_layer {
 
 typedef struct blockrank_cuda_plan blockrank_cuda_plan;
 
-// Device pointers of one call. int8 factors come with scales: V[ρ, c] = v_scale[j, ρ]·v[ρ, c] for c in block j,
-// U[o, k] = u_scale[o]·u[o, k]; v_scale is [b_in, r] (Monarch: [b_out, b_in, r]), u_scale [out] (Monarch: [out, b_in]).
-// X [tokens, in] and Y [tokens, out] are contiguous and must not overlap. S is
-// NULL unless the structure is BLAST, B is NULL without a bias. X, V, S and U should be 16-byte aligned:
-// others take a slower kernel.
+// Device pointers of one call. int8 factors come with scales: V[ρ, c] = v_scale[j, ρ]·v[ρ, c] for c in block
+// j, U[o, k] = u_scale[o]·u[o, k]; v_scale is [b_in, r] (Monarch: [b_out, b_in, r]), u_scale [out] (Monarch:
+// [out, b_in]). X [tokens, in] and Y [tokens, out] are contiguous and must not overlap. S is NULL unless the
+// structure is BLAST, B is NULL without a bias. X, V, S and U should be 16-byte aligned: others take a slower
+// kernel.
 typedef struct blockrank_cuda_tensors {
   const void* x;
   const void* v;

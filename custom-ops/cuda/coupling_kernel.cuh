@@ -100,7 +100,8 @@ __global__ void __launch_bounds__(kCouplingThreads, 2)
   __syncthreads();
   WaitForPreviousKernel();
 
-  // A thread copies one column j (and stores one row i) of every second token: its pointers move by a constant.
+  // A thread copies one column j (and stores one row i) of every second token: its pointers move by a
+  // constant.
   const int64_t first = static_cast<int64_t>(blockIdx.y) * p.groups_per_block * 8;
   const int tokens = static_cast<int>(min(p.tokens - first, static_cast<int64_t>(p.groups_per_block) * 8));
   const int groups = (tokens + 7) / 8, own = threadIdx.x / 8 % 16, n0 = threadIdx.x / 128;
@@ -154,10 +155,12 @@ __global__ void __launch_bounds__(kCouplingThreads, 2)
     if (writes) {
       uint4 v[4];
 #pragma unroll
-      for (int turn = 0; turn < 4; ++turn) v[turn] = LoadShared16(CouplingWrite(out, n0 + turn * 2, own, chunk));
+      for (int turn = 0; turn < 4; ++turn)
+        v[turn] = LoadShared16(CouplingWrite(out, n0 + turn * 2, own, chunk));
 #pragma unroll
       for (int turn = 0; turn < 4; ++turn)
-        if (group * 8 + n0 + turn * 2 < tokens) *reinterpret_cast<uint4*>(z_to + turn * 2 * z_token) = v[turn];
+        if (group * 8 + n0 + turn * 2 < tokens)
+          *reinterpret_cast<uint4*>(z_to + turn * 2 * z_token) = v[turn];
     }
     z_to += 8 * z_token;
   }

@@ -8,17 +8,19 @@ namespace blockrank::cuda {
 namespace {
 
 static_assert(kDecodeTokens == kDecodeMaxTokens);
-static_assert(DecodeSharedBytes({3, 5, true, 2, 2}) ==
-              kDecodeRingBytes + (3 * 3 + kDecodeWarps) * 2 * kDecodeRows * 4 + 8 * 4 + 3 * 5 * kDecodeRows * 2);
+static_assert(DecodeSharedBytes({3, 5, true, 2, 2}) == kDecodeRingBytes +
+                                                           (3 * 3 + kDecodeWarps) * 2 * kDecodeRows * 4 +
+                                                           8 * 4 + 3 * 5 * kDecodeRows * 2);
 
 DecodeShared SharedOf(const Plan& plan, int64_t tokens) {
   const blockrank_cuda_layer& l = plan.layer;
   const bool int8 = l.factor_type == BLOCKRANK_CUDA_INT8;
-  return {l.b_in,  l.b_out, l.structure == BLOCKRANK_CUDA_BLAST,
-          tokens,  int8 && l.scale_type == BLOCKRANK_CUDA_FLOAT32 ? 4 : 2};
+  return {l.b_in, l.b_out, l.structure == BLOCKRANK_CUDA_BLAST, tokens,
+          int8 && l.scale_type == BLOCKRANK_CUDA_FLOAT32 ? 4 : 2};
 }
 
-// Blocks that share a row group's columns: doubled until every multiprocessor has one or a block's share of V is small.
+// Blocks that share a row group's columns: doubled until every multiprocessor has one or a block's share of V
+// is small.
 int Members(const Plan& plan, int groups, int64_t row_bytes) {
   constexpr int64_t kSmallShare = 24 << 10;
   if (!plan.device.programmatic_launch) return 1;
@@ -100,8 +102,7 @@ cudaError_t PrepareDecode(const Plan& plan) {
   // A kernel is shared by all plans: its limit must hold for the largest of them.
   return WithTypes(plan.layer, [&]<class T, class W, class S>() {
     BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(DecodeStage1Kernel<T, W, S>, plan.device.shared_bytes));
-    return PrepareKernel(DecodeStage2Kernel<T, W>,
-                         kDecodeRingBytes);
+    return PrepareKernel(DecodeStage2Kernel<T, W>, kDecodeRingBytes);
   });
 }
 

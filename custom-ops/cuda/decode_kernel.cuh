@@ -13,9 +13,7 @@ namespace blockrank::cuda {
 
 constexpr int kDecodeTokens = 8;
 constexpr int kDecodeWarps = 8;
-constexpr int kDecodeRows = 8;   // weight rows of one product
-constexpr int kDecodeTile = kDecodeTokens * kDecodeRows;
-
+constexpr int kDecodeRows = 8;  // weight rows of one product
 // Weights in flight: each lane copies the 16 bytes that it will use itself into a ring in shared memory,
 // kDecodeRing batches of kDecodeBatch steps ahead, so that the depth costs no registers and the order no
 // barrier.
@@ -106,15 +104,17 @@ class DecodeCursor {
 };
 
 // acc += x · w over a warp's range; end_block(block) follows the last step of a block or of the range, and
-// takes the sums away. `w_row` is null for a row that does not exist, `x_row` for such a token; `before_inputs`
-// runs when the first weights are on their way. Inputs of a batch are in flight together; asking for the next
-// batch's as well was slower, and so was a rolled loop with inputs in a ring of their own.
+// takes the sums away. `w_row` is null for a row that does not exist, `x_row` for such a token;
+// `before_inputs` runs when the first weights are on their way. Inputs of a batch are in flight together;
+// asking for the next batch's as well was slower, and so was a rolled loop with inputs in a ring of their
+// own.
 template <class T, class W, class BeforeInputs, class EndBlock>
 __device__ __forceinline__ void DecodeLoop(uint32_t ring, const DecodeRange& range, DecodeCursor<W> at,
                                            const W* w_row, const T* x_row, BeforeInputs before_inputs,
                                            EndBlock end_block) {
   constexpr int kVectors = sizeof(T) / sizeof(W);  // 16-byte loads of inputs
-  const uint32_t slots = ring + (threadIdx.x / 32 * (kDecodeRing * kDecodeBatch) * 32 + threadIdx.x % 32) * 16;
+  const uint32_t slots =
+      ring + (threadIdx.x / 32 * (kDecodeRing * kDecodeBatch) * 32 + threadIdx.x % 32) * 16;
   const auto slot = [&](int step) { return slots + step % (kDecodeRing * kDecodeBatch) * 512; };
   DecodeCursor<W> ahead = at;
   int sent = range.first;
@@ -161,32 +161,34 @@ __device__ __forceinline__ void DecodeLoop(uint32_t ring, const DecodeRange& ran
 
 template <class T, class W, class S>
 struct DecodeStage1Params {
-  const T* x;            // [tokens, in]
-  const W* v;            // [rows, in]
+  const T* x;      // [tokens, in]
+  const W* v;      // [rows, in]
   Scales v_scale;  // [b_in, r]; Monarch: [b_out, b_in, r]
-  const S* s;            // [b_out, b_in, r], or null: t itself is the result
-  T* z;                  // [tokens, b_out, k]: k = r (BLAST, low rank) or b_in·r (Monarch)
+  const S* s;      // [b_out, b_in, r], or null: t itself is the result
+  T* z;            // [tokens, b_out, k]: k = r (BLAST, low rank) or b_in·r (Monarch)
   int tokens, b_in, b_out, p, r, rows;
   int64_t in;
 };
 
 // Stage 1 and the coupling. A cluster owns 8 rows ρ of V for all columns, so it has t_j[ρ] for every j and
-// finishes z_i[ρ] = Σ_j S[i, j, ρ]·t_j[ρ] on chip. The warps of its blocks split the columns evenly; each block adds up
-// what it has of every t_j, then takes the others' sums and finishes its share of the rows i. Grid: rows / 8 · cluster.
-// Dynamic shared memory: DecodeSharedBytes of dispatch.h.
+// finishes z_i[ρ] = Σ_j S[i, j, ρ]·t_j[ρ] on chip. The warps of its blocks split the columns evenly; each
+// block adds up what it has of every t_j, then takes the others' sums and finishes its share of the rows i.
+// Grid: rows / 8 · cluster. Dynamic shared memory: DecodeSharedBytes of dispatch.h.
 template <class T, class W, class S>
 __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
     DecodeStage1Kernel(const __grid_constant__ DecodeStage1Params<T, W, S> p) {
   extern __shared__ __align__(16) float shared[];
   float* partial = shared + kDecodeRingBytes / 4;
-  const int tile = p.tokens * kDecodeRows;               // partial and t: [slot][token][8]
+  const int tile = p.tokens * kDecodeRows;                  // partial and t: [slot][token][8]
   float* t_own = partial + (p.b_in + kDecodeWarps) * tile;  // [b_in]: of this block's columns
-  float* t_all = t_own + p.b_in * tile;                  // [b_in]
-  int* warps_of = reinterpret_cast<int*>(t_all + p.b_in * tile);  // [b_in]: first and last warp of a block of columns
+  float* t_all = t_own + p.b_in * tile;                     // [b_in]
+  int* warps_of =
+      reinterpret_cast<int*>(t_all + p.b_in * tile);  // [b_in]: first and last warp of a block of columns
   S* s_all = reinterpret_cast<S*>(warps_of + (2 * p.b_in + 3) / 4 * 4);  // [b_out][b_in][8]
   const int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
   const int members = ClusterSize(), member = ClusterRank(), row0 = blockIdx.x / members * kDecodeRows;
-  const int steps_per_block = (p.p + kDecodeColumns<W> - 1) / kDecodeColumns<W>, steps = steps_per_block * p.b_in;
+  const int steps_per_block = (p.p + kDecodeColumns<W> - 1) / kDecodeColumns<W>,
+            steps = steps_per_block * p.b_in;
   const DecodeRange range(steps, member * kDecodeWarps + warp, members * kDecodeWarps);
   ReleaseNextKernel();
 
@@ -201,11 +203,12 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
     const int each = (steps + members * kDecodeWarps - 1) / (members * kDecodeWarps);
     for (int j = threadIdx.x; j < p.b_in; j += blockDim.x) {
       warps_of[2 * j] = max(j * steps_per_block / each - member * kDecodeWarps, 0);
-      warps_of[2 * j + 1] = min(((j + 1) * steps_per_block - 1) / each - member * kDecodeWarps, kDecodeWarps - 1);
+      warps_of[2 * j + 1] =
+          min(((j + 1) * steps_per_block - 1) / each - member * kDecodeWarps, kDecodeWarps - 1);
     }
     WaitForPreviousKernel();
   };
-  const auto end_block = [&](int block, const float (&acc)[4]) {
+  const auto end_block = [&](int block, const float(&acc)[4]) {
     if (g < p.tokens)
       *reinterpret_cast<float2*>(partial + (block + warp) * tile + g * kDecodeRows + 2 * t) =
           make_float2(acc[0], acc[1]);
@@ -217,7 +220,8 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
   __syncthreads();
 
   // Rows of a group never straddle two blocks i of Monarch: r is a multiple of 8.
-  const int row = threadIdx.x % kDecodeRows, lane0 = threadIdx.x / kDecodeRows, lanes = blockDim.x / kDecodeRows;
+  const int row = threadIdx.x % kDecodeRows, lane0 = threadIdx.x / kDecodeRows,
+            lanes = blockDim.x / kDecodeRows;
   const int i0 = p.s == nullptr ? row0 / p.r : 0, rank0 = row0 - i0 * p.r;
   for (int item = lane0; item < p.b_in * p.tokens; item += lanes) {
     const int j = p.tokens == 1 ? item : item / p.tokens, at = (item - j * p.tokens) * kDecodeRows + row;
@@ -263,10 +267,10 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
 
 template <class T, class W>
 struct DecodeStage2Params {
-  const T* z;            // [tokens, b_out, b·p]
-  const W* u;            // [out, b·p]
+  const T* z;      // [tokens, b_out, b·p]
+  const W* u;      // [out, b·p]
   Scales u_scale;  // [out, b]
-  T* y;                  // [tokens, out]
+  T* y;            // [tokens, out]
   int64_t out;
   int tokens, b_out, q, b, p;  // b blocks of p columns with a scale each: 1 of k, or Monarch's b_in of r
   int row_stride;              // between neighbouring rows of a block: 1 (contiguous) or b_out (interleaved)
@@ -275,8 +279,8 @@ struct DecodeStage2Params {
   Epilogue<T> epilogue;
 };
 
-// Stage 2: y_i = U_i z_i. A warp owns 8 rows of one block i and 1 / splits of their columns. Its weights are asked for
-// before the kernel waits for stage 1: as many as the ring holds.
+// Stage 2: y_i = U_i z_i. A warp owns 8 rows of one block i and 1 / splits of their columns. Its weights are
+// asked for before the kernel waits for stage 1: as many as the ring holds.
 template <class T, class W>
 __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
     DecodeStage2Kernel(const __grid_constant__ DecodeStage2Params<T, W> p) {
@@ -296,9 +300,10 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
   const DecodeRange range(steps_per_block * p.b, warp % p.splits, p.splits);
   ReleaseNextKernel();
 
-  const int e = threadIdx.x % kDecodeRows, lane0 = threadIdx.x / kDecodeRows, lanes = blockDim.x / kDecodeRows;
+  const int e = threadIdx.x % kDecodeRows, lane0 = threadIdx.x / kDecodeRows,
+            lanes = blockDim.x / kDecodeRows;
   float sums[2] = {};
-  const auto end_block = [&](int block, const float (&acc)[4]) {
+  const auto end_block = [&](int block, const float(&acc)[4]) {
     float scales[2] = {1.0f, 1.0f};
     if (p.b > 1 && p.u_scale.values != nullptr && i < p.b_out)
       for (int n = 0; n < 2; ++n) {
@@ -308,10 +313,11 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
     sums[0] += acc[0] * scales[0];
     sums[1] += acc[1] * scales[1];
   };
-  DecodeLoop<T, W>(SharedAddress(shared), range, DecodeCursor<W>(range.first, steps_per_block, p.p, k, t),
-                   exists ? p.u + row * k : nullptr,
-                   g < p.tokens && i < p.b_out ? p.z + (static_cast<int64_t>(g) * p.b_out + i) * k : nullptr,
-                   [] { WaitForPreviousKernel(); }, end_block);
+  DecodeLoop<T, W>(
+      SharedAddress(shared), range, DecodeCursor<W>(range.first, steps_per_block, p.p, k, t),
+      exists ? p.u + row * k : nullptr,
+      g < p.tokens && i < p.b_out ? p.z + (static_cast<int64_t>(g) * p.b_out + i) * k : nullptr,
+      [] { WaitForPreviousKernel(); }, end_block);
   *reinterpret_cast<float2*>(&partial[warp][g][2 * t]) = make_float2(sums[0], sums[1]);
   __syncthreads();
 

@@ -63,11 +63,8 @@ bool CanUse(Program program, const LayerShape& shape, const Device& device, int6
   const bool small = std::max({shape.in, shape.out, shape.b_in * shape.b_out * shape.r}) < kMaxRows;
   if (device.sm < 80 || (!shape.tensor_types && !shape.int8) || !shape.aligned || !small) return false;
   if (program == Program::kDecode) {
-    const DecodeShared shared = {shape.b_in,
-                                 shape.b_out,
-                                 shape.structure == BLOCKRANK_CUDA_BLAST,
-                                 std::min(tokens, kDecodeMaxTokens),
-                                 shape.int8 ? 4 : 2};
+    const DecodeShared shared = {shape.b_in, shape.b_out, shape.structure == BLOCKRANK_CUDA_BLAST,
+                                 std::min(tokens, kDecodeMaxTokens), shape.int8 ? 4 : 2};
     return tokens <= (shape.int8 ? kDecodeMaxTokensInt8 : kDecodeMaxTokens) &&
            DecodeSharedBytes(shared) <= device.shared_bytes;
   }

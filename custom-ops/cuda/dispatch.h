@@ -22,8 +22,8 @@ struct LayerShape {
   blockrank_cuda_structure structure;
   bool tensor_types;  // X and the factors share one 16-bit type
   bool int8;          // X is of a 16-bit type, the factors are int8
-  bool aligned;       // every row of every block starts at 16 bytes: in, p and r are multiples of 8 (int8: of 16)
-  bool even;          // every block is full, which the copy engine's view of the operands needs
+  bool aligned;  // every row of every block starts at 16 bytes: in, p and r are multiples of 8 (int8: of 16)
+  bool even;     // every block is full, which the copy engine's view of the operands needs
   int64_t in, out, b_in, b_out, r, p, q;
 };
 
@@ -65,7 +65,8 @@ constexpr GemmTile kGemmTiles[] = {
      "fills the chip; two blocks a multiprocessor hide each other's ends"},
     {"wgmma 128x64", true, 0, 128, 64, 4, 65, 0, 1.7, "all of 128 tokens in one tile: weights read once"},
     {"wgmma 64x64", true, 0, 64, 64, 4, 1, 0, 0.0, "small layers: as many blocks as possible"},
-    {"mma 128x128", false, 0, 128, 128, 3, 65, 0, 0.9, "other architectures and ragged blocks, large products"},
+    {"mma 128x128", false, 0, 128, 128, 3, 65, 0, 0.9,
+     "other architectures and ragged blocks, large products"},
     {"mma 64x64", false, 0, 64, 64, 4, 1, 0, 0.0, "other architectures and ragged blocks"},
 };
 constexpr BlastTile kBlastTiles[] = {
@@ -87,21 +88,22 @@ constexpr int64_t SharedBytes(const BlastTile& tile) {
          kTileAlignment;
 }
 
-// One product of the streaming kernels holds 8 tokens; 16 took them longer than the GEMMs (measured on an H200).
+// One product of the streaming kernels holds 8 tokens; 16 took them longer than the GEMMs (measured on an
+// H200).
 constexpr int64_t kDecodeMaxTokens = 8;
 // int8 factors: more tokens go through in groups of 8, since the GEMMs need the factors widened first.
 constexpr int64_t kDecodeMaxTokensInt8 = 16;
 
-// Shared memory of the first decode kernel: the ring of weights; t in parts, of a block and of its cluster, in
-// float32 for 8 ranks; which warps have a block of columns; S of the 8 ranks.
+// Shared memory of the first decode kernel: the ring of weights; t in parts, of a block and of its cluster,
+// in float32 for 8 ranks; which warps have a block of columns; S of the 8 ranks.
 struct DecodeShared {
   int64_t b_in, b_out;
   bool coupled;
   int64_t tokens, s_bytes;  // bytes of an element of S
 };
 constexpr int64_t DecodeSharedBytes(const DecodeShared& d) {
-  return 65536 + (3 * d.b_in + 8) * d.tokens * 8 * 4 +
-         (2 * d.b_in + 3) / 4 * 16 + (d.coupled ? d.b_in * d.b_out * 8 * d.s_bytes : 0);
+  return 65536 + (3 * d.b_in + 8) * d.tokens * 8 * 4 + (2 * d.b_in + 3) / 4 * 16 +
+         (d.coupled ? d.b_in * d.b_out * 8 * d.s_bytes : 0);
 }
 
 struct Choice {

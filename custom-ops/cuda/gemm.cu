@@ -68,8 +68,9 @@ cudaError_t LaunchPersistent(const Call& call, int row, const GemmParams<T>& par
     const int64_t m = int64_t{kPersistentM} * kCluster;
     const int64_t tiles = ((params.tokens + m - 1) / m) * ((params.n + N - 1) / N) * params.batches;
     const int64_t clusters = std::min<int64_t>(tiles, call.plan->device.multiprocessors / kCluster);
-    return LaunchKernel(call, PersistentGemmKernel<T, N, kCluster>, dim3(static_cast<unsigned>(clusters * kCluster)),
-                        kPersistentThreads, PersistentShape<N>::kSharedBytes, kCluster, params);
+    return LaunchKernel(call, PersistentGemmKernel<T, N, kCluster>,
+                        dim3(static_cast<unsigned>(clusters * kCluster)), kPersistentThreads,
+                        PersistentShape<N>::kSharedBytes, kCluster, params);
   });
 }
 

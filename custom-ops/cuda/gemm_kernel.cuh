@@ -27,8 +27,8 @@ struct GemmParams {
   bool vector_store;                 // 8 neighbours in n are 16 aligned bytes in C
   bool is_output;                    // apply the epilogue
   int batches;
-  TensorMap a_map, b_map;            // for wgmma tiles: (k, batch, row)
-  bool b_batch_last;                 // b_map is (k, row, batch)
+  TensorMap a_map, b_map;  // for wgmma tiles: (k, batch, row)
+  bool b_batch_last;       // b_map is (k, row, batch)
   Epilogue<T> epilogue;
 };
 
@@ -54,8 +54,8 @@ __device__ __forceinline__ void StageOutput(const float (&acc)[Mma::kMI][Mma::kN
     }
 }
 
-// 8 neighbouring columns of C that a thread owns: their place and their bias are worked out once, and it walks down the
-// rows (per row, the divisions cost more than the GEMM of a short k).
+// 8 neighbouring columns of C that a thread owns: their place and their bias are worked out once, and it
+// walks down the rows (per row, the divisions cost more than the GEMM of a short k).
 template <class T>
 class OutputColumns {
  public:

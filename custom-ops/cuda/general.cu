@@ -140,7 +140,8 @@ cudaError_t PrepareGeneral(const Plan& plan) {
 }
 
 cudaError_t EnqueueGeneral(const Call& call) {
-  return WithTypes(call.plan->layer, [&]<class X, class F, class S>() { return EnqueueTyped<X, F, S>(call); });
+  return WithTypes(call.plan->layer,
+                   [&]<class X, class F, class S>() { return EnqueueTyped<X, F, S>(call); });
 }
 
 cudaError_t EnqueueGeneralCoupling(const Call& call, const void* t, void* z) {

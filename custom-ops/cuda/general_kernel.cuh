@@ -20,7 +20,8 @@ struct GeneralGemmParams {
   int64_t c_row, c_batch, c_column, c_group_stride, c_group;
   int64_t m, n, n_total, n_step, n_stride, k, k_total, k_step;
   Epilogue<TC> epilogue;
-  // Scales of int8 weights: of whole rows, in the order of C (`scale_columns` 0), or of every so many columns of a row.
+  // Scales of int8 weights: of whole rows, in the order of C (`scale_columns` 0), or of every so many columns
+  // of a row.
   Scales scales;
   int64_t scale_columns, scales_per_row;
 };
@@ -30,11 +31,13 @@ constexpr int kGeneralTile = 64, kGeneralK = 16, kGeneralThreads = 256;
 // scale(row, column) multiplies the elements.
 template <class T, class Scale>
 __device__ __forceinline__ void LoadGeneralTile(float (&tile)[kGeneralK][kGeneralTile + 4], const T* base,
-                                                int64_t stride, int64_t rows, int64_t column,
-                                                int64_t columns, Scale scale) {
+                                                int64_t stride, int64_t rows, int64_t column, int64_t columns,
+                                                Scale scale) {
   for (int i = threadIdx.x; i < kGeneralTile * kGeneralK; i += kGeneralThreads) {
     const int kk = i % kGeneralK, row = i / kGeneralK;
-    tile[kk][row] = row < rows && column + kk < columns ? ToFloat(base[row * stride + column + kk]) * scale(row, column + kk) : 0.0f;
+    tile[kk][row] = row < rows && column + kk < columns
+                        ? ToFloat(base[row * stride + column + kk]) * scale(row, column + kk)
+                        : 0.0f;
   }
 }
 
@@ -58,7 +61,8 @@ __global__ void __launch_bounds__(kGeneralThreads)
     LoadGeneralTile(a, a_base, p.a_row, p.m - m0, k0, k, [](int64_t, int64_t) { return 1.0f; });
     LoadGeneralTile(b, b_base, p.b_row, n - n0, k0, k, [&](int64_t row_of_b, int64_t c) {
       if (p.scale_columns == 0) return 1.0f;
-      return p.scales[(batch * p.c_batch + (n0 + row_of_b) * p.c_column) * p.scales_per_row + c / p.scale_columns];
+      return p.scales[(batch * p.c_batch + (n0 + row_of_b) * p.c_column) * p.scales_per_row +
+                      c / p.scale_columns];
     });
     __syncthreads();
 #pragma unroll

@@ -1,12 +1,12 @@
-// The GEMM of gemm_kernel.cuh for many tiles, on sm_90a: one block a multiprocessor walks over tiles of 128 tokens × N
-// rows of weights. One warp feeds a ring of stages without end; two warpgroups multiply.
+// The GEMM of gemm_kernel.cuh for many tiles, on sm_90a: one block a multiprocessor walks over tiles of 128
+// tokens × N rows of weights. One warp feeds a ring of stages without end; two warpgroups multiply.
 //
 //   N = 128  the warpgroups take the tiles in turn: one multiplies while the other stores. For a short k.
 //   N = 256  they share each tile: fewer bytes from L2 and shared memory for an operation. For a long k.
 //
-// The blocks of a cluster work on neighbouring tiles of tokens and the same rows of weights: each loads its share of
-// the weights and the copy engine hands it to all. Alone, a 128 × 128 tile asks L2 for 64 bytes a clock and
-// multiprocessor, and L2 gives about 40 (measured on an H200).
+// The blocks of a cluster work on neighbouring tiles of tokens and the same rows of weights: each loads its
+// share of the weights and the copy engine hands it to all. Alone, a 128 × 128 tile asks L2 for 64 bytes a
+// clock and multiprocessor, and L2 gives about 40 (measured on an H200).
 #pragma once
 
 #include "gemm_kernel.cuh"
@@ -20,9 +20,9 @@ struct PersistentShape {
   static constexpr bool kInTurn = N == 128;
   static constexpr int kStages = kInTurn ? 5 : 4;
   static constexpr int kStageBytes = (kPersistentM + N) * kTileRowBytes;
-  static constexpr int kRows = kInTurn ? 128 : 64;     // of a warpgroup
-  static constexpr int kReaders = kInTurn ? 4 : 8;     // warps of a block that read a stage
-  static constexpr int kStagedBytes = kRows * 256;     // of a warpgroup: 128 rounded columns, or 64 of float32
+  static constexpr int kRows = kInTurn ? 128 : 64;  // of a warpgroup
+  static constexpr int kReaders = kInTurn ? 4 : 8;  // warps of a block that read a stage
+  static constexpr int kStagedBytes = kRows * 256;  // of a warpgroup: 128 rounded columns, or 64 of float32
   static constexpr int kSharedBytes = kStages * kStageBytes + 2 * kStagedBytes + 1024;
 };
 
@@ -68,9 +68,11 @@ struct RingPlace {
   }
 };
 
-// Chunk (16 bytes) of a staged row of 256 bytes, so that the writes of accumulators and the reads of rows touch all
-// banks.
-__device__ __forceinline__ uint32_t StagedChunk(int row, int chunk) { return row * 256 + ((chunk ^ (row & 7)) << 4); }
+// Chunk (16 bytes) of a staged row of 256 bytes, so that the writes of accumulators and the reads of rows
+// touch all banks.
+__device__ __forceinline__ uint32_t StagedChunk(int row, int chunk) {
+  return row * 256 + ((chunk ^ (row & 7)) << 4);
+}
 
 // Piece kPiece of a warpgroup's sums to its staging: 128 columns, rounded.
 template <class T, int kPiece, int kMI, int kNI>
@@ -83,9 +85,10 @@ __device__ __forceinline__ void StageRounded(const float (&acc)[kMI][kNI][4], ui
 #pragma unroll
       for (int ni = 0; ni < 16; ++ni) {
         const float* v = &acc[mi][kPiece * 16 + ni][half * 2];
-        asm volatile("st.shared.b32 [%0], %1;" ::"r"(staged + StagedChunk(row0 + mi * 64 + half * 8, ni) + t * 4),
-                     "r"(Pack2<T>(v[0], v[1]))
-                     : "memory");
+        asm volatile(
+            "st.shared.b32 [%0], %1;" ::"r"(staged + StagedChunk(row0 + mi * 64 + half * 8, ni) + t * 4),
+            "r"(Pack2<T>(v[0], v[1]))
+            : "memory");
       }
 }
 
@@ -109,8 +112,8 @@ __device__ __forceinline__ void StageFloats(const float (&acc)[kMI][kNI][4], uin
 
 // `rows` rows of C from m0 on: the 128 columns from n0 on that are staged, already rounded.
 template <class T>
-__device__ __forceinline__ void StoreRounded(const GemmParams<T>& p, uint32_t staged, int batch, int64_t m0, int rows,
-                                             int n0, int n_valid) {
+__device__ __forceinline__ void StoreRounded(const GemmParams<T>& p, uint32_t staged, int batch, int64_t m0,
+                                             int rows, int n0, int n_valid) {
   const int thread = threadIdx.x % 128, chunk = thread % 16, first = thread / 16, n = n0 + chunk * 8;
   if (n >= n_valid) return;
   T* c = p.c + batch * p.c_batch + n / p.c_group * p.c_group_stride + n % p.c_group + (m0 + first) * p.c_row;
@@ -121,8 +124,8 @@ __device__ __forceinline__ void StoreRounded(const GemmParams<T>& p, uint32_t st
 
 // Bias, activation, rounding and the stores of 64 staged columns.
 template <class T>
-__device__ __forceinline__ void StoreFloats(const GemmParams<T>& p, uint32_t staged, int batch, int64_t m0, int rows,
-                                            int n0, int n_valid) {
+__device__ __forceinline__ void StoreFloats(const GemmParams<T>& p, uint32_t staged, int batch, int64_t m0,
+                                            int rows, int n0, int n_valid) {
   const int thread = threadIdx.x % 128, chunk = thread % 8, n = n0 + chunk * 8;
   if (n >= n_valid) return;
   const OutputColumns<T> columns(p, batch, n, n_valid);
@@ -141,14 +144,15 @@ __device__ __forceinline__ void WarpgroupBarrier() {
   asm volatile("bar.sync %0, 128;" ::"r"(1 + static_cast<int>(threadIdx.x) / 128) : "memory");
 }
 
-// A warpgroup's rows of a tile, piece by piece through its staging. Only the epilogue's loop over pieces is rolled, so
-// that its code exists once.
+// A warpgroup's rows of a tile, piece by piece through its staging. Only the epilogue's loop over pieces is
+// rolled, so that its code exists once.
 template <class T, int N, int kMI, int kNI>
-__device__ __forceinline__ void StoreRows(const GemmParams<T>& p, const float (&acc)[kMI][kNI][4], uint32_t staged,
-                                          const PersistentTile& tile, int64_t m0) {
+__device__ __forceinline__ void StoreRows(const GemmParams<T>& p, const float (&acc)[kMI][kNI][4],
+                                          uint32_t staged, const PersistentTile& tile, int64_t m0) {
   const int n_valid = min(p.n, (p.n_total - tile.batch * p.n_step + p.n_stride - 1) / p.n_stride);
   const int rows = static_cast<int>(min(p.tokens - m0, static_cast<int64_t>(kMI * 64)));
-  if (p.vector_store && (!p.is_output || (p.epilogue.bias == nullptr && p.epilogue.activation == BLOCKRANK_CUDA_NONE))) {
+  if (p.vector_store &&
+      (!p.is_output || (p.epilogue.bias == nullptr && p.epilogue.activation == BLOCKRANK_CUDA_NONE))) {
 #pragma unroll
     for (int piece = 0; piece < N / 128; ++piece) {
       WarpgroupBarrier();  // the piece before has left the staging
@@ -171,19 +175,19 @@ __device__ __forceinline__ void StoreRows(const GemmParams<T>& p, const float (&
   }
 }
 
-// Feeds the ring with the tiles of the block, one after the other; one thread. Each block of the cluster brings its own
-// inputs and its share of the weights, for all of them.
+// Feeds the ring with the tiles of the block, one after the other; one thread. Each block of the cluster
+// brings its own inputs and its share of the weights, for all of them.
 template <class T, int N, int kCluster>
-__device__ __forceinline__ void FeedTiles(const GemmParams<T>& p, const PersistentTiles<N, kCluster>& tiles, int steps,
-                                          uint32_t stages, uint32_t full, uint32_t empty) {
+__device__ __forceinline__ void FeedTiles(const GemmParams<T>& p, const PersistentTiles<N, kCluster>& tiles,
+                                          int steps, uint32_t stages, uint32_t full, uint32_t empty) {
   using Shape = PersistentShape<N>;
   constexpr int kShare = N / kCluster;
   const int share0 = ClusterRank() * kShare;
   const auto weights = [&](const PersistentTile& at, int step, int stage) {
     const int n0 = at.n0 + share0;
-    CopyBoxToCluster<kCluster>(stages + stage * Shape::kStageBytes + (kPersistentM + share0) * kTileRowBytes, p.b_map,
-                               step * kTileK, p.b_batch_last ? n0 : at.batch, p.b_batch_last ? at.batch : n0,
-                               full + stage * 8);
+    CopyBoxToCluster<kCluster>(stages + stage * Shape::kStageBytes + (kPersistentM + share0) * kTileRowBytes,
+                               p.b_map, step * kTileK, p.b_batch_last ? n0 : at.batch,
+                               p.b_batch_last ? at.batch : n0, full + stage * 8);
   };
   const auto inputs = [&](const PersistentTile& at, int step, int stage) {
     CopyBox(stages + stage * Shape::kStageBytes, p.a_map, step * kTileK, at.batch, static_cast<int>(at.m0),
@@ -217,8 +221,9 @@ __device__ __forceinline__ void FeedTiles(const GemmParams<T>& p, const Persiste
 
 // A warpgroup's tiles: products, then stores.
 template <class T, int N, int kCluster>
-__device__ __forceinline__ void MultiplyTiles(const GemmParams<T>& p, const PersistentTiles<N, kCluster>& tiles,
-                                              int steps, uint32_t stages, uint32_t full, uint32_t empty) {
+__device__ __forceinline__ void MultiplyTiles(const GemmParams<T>& p,
+                                              const PersistentTiles<N, kCluster>& tiles, int steps,
+                                              uint32_t stages, uint32_t full, uint32_t empty) {
   using Shape = PersistentShape<N>;
   constexpr int kMI = Shape::kRows / 64, kTurns = Shape::kInTurn ? 2 : 1;
   const int group = threadIdx.x / 128, row0 = Shape::kInTurn ? 0 : group * 64;
@@ -258,7 +263,8 @@ __device__ __forceinline__ void MultiplyTiles(const GemmParams<T>& p, const Pers
       if (unreleased >= 0) release(unreleased);
       unreleased = at.stage;
     }
-    if (Shape::kInTurn && index + 1 < tiles.count) asm volatile("bar.arrive %0, 256;" ::"r"(3 + (group ^ 1)) : "memory");
+    if (Shape::kInTurn && index + 1 < tiles.count)
+      asm volatile("bar.arrive %0, 256;" ::"r"(3 + (group ^ 1)) : "memory");
     WgmmaWait<0>();
     release(unreleased);
     if (Shape::kInTurn) at.Skip(steps);

@@ -124,8 +124,8 @@ cudaError_t ReadDevice(int ordinal, Device* device) {
   return ReadImage(device);
 }
 
-// z over t where both have one shape and the coupling reads all of t that its results replace: the scratch then stays
-// in L2 for twice the tokens.
+// z over t where both have one shape and the coupling reads all of t that its results replace: the scratch
+// then stays in L2 for twice the tokens.
 bool CouplesInPlace(const Plan& plan) {
   return plan.layer.b_in == plan.layer.b_out && plan.layer.b_in <= kTensorCouplingBlocks;
 }
@@ -151,7 +151,8 @@ int64_t WidenedBytes(const Plan& plan, const Choice& choice) {
 }
 
 int64_t BytesPerCall(const Plan& plan, const Choice& choice, int64_t tokens) {
-  return WidenedBytes(plan, choice) + BytesPerToken(plan, choice.program) * TokensPerChunk(plan, choice, tokens);
+  return WidenedBytes(plan, choice) +
+         BytesPerToken(plan, choice.program) * TokensPerChunk(plan, choice, tokens);
 }
 
 bool Aligned(const blockrank_cuda_tensors& t, const void* workspace) {
@@ -199,7 +200,8 @@ LayerShape ShapeOf(const Plan& plan) {
 FactorSizes SizesOf(const blockrank_cuda_layer& l) {
   const int64_t parts_in = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_out : 1,
                 parts_out = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_in : 1;
-  return {parts_in * l.r * l.in, l.structure == BLOCKRANK_CUDA_BLAST ? l.b_out * l.b_in * l.r : 0, l.out * parts_out * l.r};
+  return {parts_in * l.r * l.in, l.structure == BLOCKRANK_CUDA_BLAST ? l.b_out * l.b_in * l.r : 0,
+          l.out * parts_out * l.r};
 }
 
 int64_t TokensPerChunk(const Plan& plan, const Choice& choice, int64_t tokens) {
@@ -222,7 +224,7 @@ cudaError_t EnqueueTensor(const Call& call, const Choice& choice) {
   if (l.structure == BLOCKRANK_CUDA_BLAST) {
     if (!CouplesInPlace(*call.plan)) z = static_cast<uint8_t*>(t) + call.tokens * l.b_in * l.r * 2;
     BLOCKRANK_RETURN_IF_ERROR(l.b_in <= kTensorCouplingBlocks ? EnqueueTensorCoupling(call, t, z)
-                                           : EnqueueGeneralCoupling(call, t, z));
+                                                              : EnqueueGeneralCoupling(call, t, z));
   }
   return EnqueueTensorStage2(call, choice, z);
 }
@@ -252,7 +254,8 @@ cudaError_t Enqueue(const Plan& plan, const Choice& choice, const blockrank_cuda
     wide.layer.factor_type = plan.layer.io_type;
     wide.layer.factors_may_change = 1;
     blockrank_cuda_tensors wide_tensors = tensors;
-    BLOCKRANK_RETURN_IF_ERROR(EnqueueWiden({&plan, &tensors, 0, tokens, workspace, stream}, &wide_tensors, workspace));
+    BLOCKRANK_RETURN_IF_ERROR(
+        EnqueueWiden({&plan, &tensors, 0, tokens, workspace, stream}, &wide_tensors, workspace));
     return Enqueue(wide, choice, wide_tensors, tokens, static_cast<uint8_t*>(workspace) + widened, stream);
   }
   const int64_t chunk = TokensPerChunk(plan, choice, tokens);

@@ -60,7 +60,7 @@ cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice, const vo
 cudaError_t PrepareBlast(const Plan& plan);
 cudaError_t EnqueueBlastStage1(const Call& call, const Choice& choice);
 cudaError_t EnqueueGeneralCoupling(const Call& call, const void* t, void* z);
-constexpr int64_t kTensorCouplingBlocks = 16;         // b_in at most
+constexpr int64_t kTensorCouplingBlocks = 16;  // b_in at most
 cudaError_t PrepareTensorCoupling(const Plan& plan);
 cudaError_t EnqueueTensorCoupling(const Call& call, const void* t, void* z);
 

@@ -11,8 +11,9 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int64_t kAlignment = 256;
 
-// to[row, c] = scale · from[row, c], where scale(row, c) has one value for every `block` columns: at row·row_step + (c /
-// block)·block_step, and in a Monarch V, whose rows come in groups of r, at group_step for each group more.
+// to[row, c] = scale · from[row, c], where scale(row, c) has one value for every `block` columns: at
+// row·row_step + (c / block)·block_step, and in a Monarch V, whose rows come in groups of r, at group_step
+// for each group more.
 struct WidenScales {
   Scales values;
   int64_t block, row_step, block_step, group, group_step;
@@ -32,8 +33,10 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class T, class F>
-cudaError_t Widen(const Call& call, const void* from, T* to, int64_t rows, int64_t columns, const WidenScales& scales) {
-  const int64_t blocks = std::min<int64_t>((rows * columns + kThreads - 1) / kThreads, 8 * call.plan->device.multiprocessors);
+cudaError_t Widen(const Call& call, const void* from, T* to, int64_t rows, int64_t columns,
+                  const WidenScales& scales) {
+  const int64_t blocks =
+      std::min<int64_t>((rows * columns + kThreads - 1) / kThreads, 8 * call.plan->device.multiprocessors);
   return LaunchKernel(call, WidenKernel<T, F>, dim3(static_cast<unsigned>(blocks)), kThreads, 0, 1,
                       static_cast<const F*>(from), to, rows, columns, scales);
 }
@@ -59,8 +62,9 @@ cudaError_t EnqueueTyped(const Call& call, blockrank_cuda_tensors* wide, void* m
   if (sizes.s > 0) {
     const WidenScales none = {{nullptr, false}, l.r, 0, 0, 1, 0};
     const int64_t rows = l.b_out * l.b_in;
-    BLOCKRANK_RETURN_IF_ERROR(l.scale_type == BLOCKRANK_CUDA_FLOAT16 ? (Widen<T, __half>(call, t.s, s, rows, l.r, none))
-                                                                     : (Widen<T, float>(call, t.s, s, rows, l.r, none)));
+    BLOCKRANK_RETURN_IF_ERROR(l.scale_type == BLOCKRANK_CUDA_FLOAT16
+                                  ? (Widen<T, __half>(call, t.s, s, rows, l.r, none))
+                                  : (Widen<T, float>(call, t.s, s, rows, l.r, none)));
     wide->s = s;
   }
   wide->v = v;

@@ -119,16 +119,20 @@ void CheckInt8() {
           for (const int64_t tokens : {1, 3, 8, 9, 16, 17, 70}) {
             const bool low_rank = structure == BLOCKRANK_CUDA_LOW_RANK;
             const int64_t b_in = low_rank ? 1 : 5, b_out = low_rank ? 1 : 4;
-            blockrank_cuda_layer layer = Layer(structure, 400, 112, b_in, b_out, rank, io, BLOCKRANK_CUDA_INT8);
+            blockrank_cuda_layer layer =
+                Layer(structure, 400, 112, b_in, b_out, rank, io, BLOCKRANK_CUDA_INT8);
             layer.scale_type = scale;
             layer.bias = static_cast<blockrank_cuda_bias>(seed % 3);
-            if (structure == BLOCKRANK_CUDA_MONARCH) layer.output_order = static_cast<blockrank_cuda_order>(seed % 2);
+            if (structure == BLOCKRANK_CUDA_MONARCH)
+              layer.output_order = static_cast<blockrank_cuda_order>(seed % 2);
             group.Add(Check(RandomCase(layer, tokens, ++seed)));
           }
   // Columns split over a cluster, and real sizes.
-  for (const auto& dims : std::vector<std::vector<int64_t>>{{8192, 2048, 16, 768}, {3072, 768, 6, 192}, {4096, 4096, 16, 1024}})
+  for (const auto& dims :
+       std::vector<std::vector<int64_t>>{{8192, 2048, 16, 768}, {3072, 768, 6, 192}, {4096, 4096, 16, 1024}})
     for (const int64_t tokens : {1, 8, 16, 40}) {
-      blockrank_cuda_layer layer = Layer(BLOCKRANK_CUDA_BLAST, dims[0], dims[1], dims[2], dims[2], dims[3], kBf16, BLOCKRANK_CUDA_INT8);
+      blockrank_cuda_layer layer = Layer(BLOCKRANK_CUDA_BLAST, dims[0], dims[1], dims[2], dims[2], dims[3],
+                                         kBf16, BLOCKRANK_CUDA_INT8);
       layer.scale_type = tokens % 16 == 0 ? kF16 : kF32;
       group.Add(Check(RandomCase(layer, tokens, ++seed)));
     }

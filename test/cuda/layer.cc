@@ -77,7 +77,9 @@ class TokenReference {
       sum += term;
       squares += term * term;
     }
-    return Rounded({sum, (kFloat * kFloat * static_cast<double>(last - j * p_) + factor_rounding_ * factor_rounding_) * squares});
+    return Rounded(
+        {sum, (kFloat * kFloat * static_cast<double>(last - j * p_) + factor_rounding_ * factor_rounding_) *
+                  squares});
   }
 
   Noisy Rounded(Noisy v) const { return {v.value, v.variance + std::pow(kept_rounding_ * v.value, 2)}; }
@@ -119,7 +121,9 @@ class TokenReference {
             sum.variance += s * s * t[j][row].variance;
             squares += s * s * t[j][row].value * t[j][row].value;
           }
-          sum.variance += (kFloat * kFloat * static_cast<double>(l_.b_in) + factor_rounding_ * factor_rounding_) * squares;
+          sum.variance +=
+              (kFloat * kFloat * static_cast<double>(l_.b_in) + factor_rounding_ * factor_rounding_) *
+              squares;
           z[row] = Rounded(sum);
         }
       for (int64_t o = i * q_; o < std::min(l_.out, (i + 1) * q_); ++o) Output(z, o, y, deviation);
@@ -192,11 +196,13 @@ std::vector<double> Decode(blockrank_cuda_type type, const std::vector<uint8_t>&
 
 namespace {
 
-// Replaces a tensor of `rows` × `columns` by int8 with scales near its deviation: scale_of(row, column) is the place of an
-// element's scale among `scales`.
+// Replaces a tensor of `rows` × `columns` by int8 with scales near its deviation: scale_of(row, column) is
+// the place of an element's scale among `scales`.
 template <class ScaleOf>
-Tensor Quantized(const Tensor& tensor, int64_t columns, const Tensor& scales, ScaleOf scale_of, uint64_t seed) {
-  Tensor q = {BLOCKRANK_CUDA_INT8, std::vector<uint8_t>(tensor.values.size()), std::vector<double>(tensor.values.size())};
+Tensor Quantized(const Tensor& tensor, int64_t columns, const Tensor& scales, ScaleOf scale_of,
+                 uint64_t seed) {
+  Tensor q = {BLOCKRANK_CUDA_INT8, std::vector<uint8_t>(tensor.values.size()),
+              std::vector<double>(tensor.values.size())};
   std::mt19937_64 random(seed);
   for (size_t i = 0; i < q.values.size(); ++i) {
     const auto value = static_cast<int8_t>(static_cast<int64_t>(random() % 255) - 127);
@@ -214,12 +220,16 @@ void Quantize(Case& c, uint64_t seed) {
   const auto deviation = [](int64_t sum) { return 1 / (73.6 * std::sqrt(static_cast<double>(sum))); };
   c.v_scale = RandomTensor(l.scale_type, (monarch ? l.b_out : 1) * l.b_in * l.r, deviation(p), seed * 8 + 6);
   c.u_scale = RandomTensor(l.scale_type, l.out * (monarch ? l.b_in : 1), deviation(k), seed * 8 + 7);
-  c.v = Quantized(c.v, l.in, c.v_scale, [&](int64_t row, int64_t column) {
-    const int64_t i = row / l.r;  // 0 unless Monarch
-    return (i * l.b_in + column / p) * l.r + row % l.r;
-  }, seed);
-  c.u = Quantized(c.u, k, c.u_scale, [&](int64_t row, int64_t column) { return monarch ? row * l.b_in + column / l.r : row; },
-                  seed + 1);
+  c.v = Quantized(
+      c.v, l.in, c.v_scale,
+      [&](int64_t row, int64_t column) {
+        const int64_t i = row / l.r;  // 0 unless Monarch
+        return (i * l.b_in + column / p) * l.r + row % l.r;
+      },
+      seed);
+  c.u = Quantized(
+      c.u, k, c.u_scale,
+      [&](int64_t row, int64_t column) { return monarch ? row * l.b_in + column / l.r : row; }, seed + 1);
 }
 
 }  // namespace
