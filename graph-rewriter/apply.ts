@@ -6,7 +6,8 @@ import { BlockrankError } from './errors.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
 import { FactorizedLayers } from './factorized-layers.js';
 import { findLayers, type Layer } from './layers.js';
-import { DOMAIN, Model } from './model.js';
+import { openModel } from './inline/index.js';
+import { DOMAIN, type Model } from './model.js';
 import { addFunctions, setMetadata } from './model-edit.js';
 import { Names } from './names.js';
 import {
@@ -14,7 +15,7 @@ import {
   nameOf,
   portableFunctions,
   type Replacement,
-  replacementNode,
+  replacementNodes,
 } from './replacement.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
@@ -39,12 +40,12 @@ export async function applyPlan(
   options: ApplyOptions,
 ): Promise<RewriteReport> {
   checkTarget(source, target, options.overwrite ?? false);
-  const model = Model.open(source);
+  const model = openModel(source);
   let store: TensorStore | undefined;
   try {
     refuseRewritten(model);
     const sha256 = model.sha256();
-    const bytesBefore = model.source.size + externalBytes(model);
+    const bytesBefore = model.file.size + externalBytes(model);
     const layers = findLayers(model);
     const plans = matchPlan(plan, layers, sha256, model.opset);
     const isExternal = findExternalTensors(model).length > 0 || bytesBefore > INLINE_LIMIT;
@@ -54,7 +55,7 @@ export async function applyPlan(
     const done = await factorizeLayers(factorized, layers, plans, options);
     throwIfAborted(options.signal);
     const biases = new BiasStore(store, names);
-    const bytesAfter = await write(model, target, { store, biases, done, sha256 });
+    const bytesAfter = await write(model, target, { store, biases, names, done, sha256 });
     return {
       source,
       target,
@@ -93,10 +94,11 @@ async function factorizeLayers(
       continue;
     }
     const outcome = await factorized.get(info, match, plan);
+    const { factorType, compute = 'float' } = plan;
     results.push(
       'code' in outcome
         ? kept(info, outcome)
-        : rewritten(info, plan, { match, factorized: outcome, factorType: plan.factorType }),
+        : rewritten(info, plan, { match, factorized: outcome, factorType, compute }),
     );
     onProgress?.(++done, total, info);
   }
@@ -108,10 +110,9 @@ function kept(layer: LayerInfo, keep: Reason): Done {
 }
 
 function rewritten(layer: LayerInfo, plan: LayerPlan, replacement: Replacement): Done {
-  const { relativeError, weightedError, bytes } = replacement.factorized;
+  const { errors, bytes } = replacement.factorized;
   const result = {
-    relativeError,
-    weightedError,
+    ...errors,
     bytesBefore: layer.bytes,
     bytesAfter: bytes,
     op: nameOf(replacement),
@@ -126,25 +127,25 @@ async function write(
   {
     store,
     biases,
+    names,
     done,
     sha256,
-  }: { store: TensorStore; biases: BiasStore; done: readonly Done[]; sha256: string },
+  }: { store: TensorStore; biases: BiasStore; names: Names; done: readonly Done[]; sha256: string },
 ): Promise<number> {
   const replacements = done.flatMap((layer) => layer.replacement ?? []);
+  if (replacements.length === 0) return writeModel(model.asStored(), new Edit(), target, store, new Set());
   const specs = functionSpecs(replacements);
   const swaps: Swap[] = [];
   for (const replacement of replacements) {
-    const node = await replacementNode(replacement, specs.get(nameOf(replacement))!, biases);
-    const { graph, nodes } = replacement.match;
-    swaps.push({ graph, old: nodes, replacements: [node] });
+    const context = { biases, names, opset: model.opset };
+    const { nodes, main } = await replacementNodes(replacement, specs.get(nameOf(replacement))!, context);
+    swaps.push({ graph: replacement.match.graph, old: replacement.match.nodes, replacements: nodes, main });
   }
   const edit = new Edit();
   const removed = swapNodes(edit, swaps);
-  if (swaps.length > 0) {
-    addFunctions(edit, model, portableFunctions(specs, model.opset));
-    const layers = done.flatMap(({ result }) => summary(result) ?? []);
-    setMetadata(edit, model, { version: VERSION, source: sha256, layers: JSON.stringify(layers) });
-  }
+  addFunctions(edit, model, portableFunctions(specs, model.opset));
+  const layers = done.flatMap(({ result }) => summary(result) ?? []);
+  setMetadata(edit, model, { version: VERSION, source: sha256, layers: JSON.stringify(layers) });
   return writeModel(model, edit, target, store, removed);
 }
 
@@ -152,7 +153,16 @@ async function write(
 function summary({ layer, plan, result }: LayerResult) {
   if (result === undefined || !('spec' in plan)) return undefined;
   const { op, relativeError, weightedError } = result;
-  return { node: layer.id, op, ...plan.spec, factorType: plan.factorType, relativeError, weightedError };
+  const { spec, factorType, compute } = plan;
+  return {
+    node: layer.id,
+    op,
+    ...spec,
+    factorType,
+    ...(compute && { compute }),
+    relativeError,
+    weightedError,
+  };
 }
 
 function refuseRewritten(model: Model): void {

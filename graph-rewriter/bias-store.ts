@@ -4,10 +4,13 @@ import { encodeFloats } from './floats.js';
 import type { Names } from './names.js';
 import type { Bias } from './rule.js';
 import type { TensorStore } from './tensor-store.js';
-import type { FactorType } from './types.js';
+import type { FloatFactorType } from './types.js';
+import type { Message } from './wire/message.js';
 
 export class BiasStore {
   private readonly made = new Map<string, string>();
+  /** Each stored tensor by number. */
+  private readonly stored = new Map<Message, number>();
 
   constructor(
     private readonly store: TensorStore,
@@ -15,17 +18,19 @@ export class BiasStore {
   ) {}
 
   /** The name of the bias itself where it fits as it is, else of a scaled, flattened copy. */
-  async name(bias: Bias, type: FactorType): Promise<string> {
+  async name(bias: Bias, type: FloatFactorType): Promise<string> {
     const { constant } = bias;
     if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
     const wanted = `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`;
-    // Bodies may hold different biases of one name: the position in the file tells them apart.
-    const key = `${constant.tensor.message.start} ${wanted}`;
+    // Bodies may hold different biases of one name: where they are stored tells them apart.
+    const { message } = constant.tensor;
+    if (!this.stored.has(message)) this.stored.set(message, this.stored.size);
+    const key = `${this.stored.get(message)} ${wanted}`;
     return this.make(key, wanted, type, () => constantNumbers(constant).map((value) => value * bias.scale));
   }
 
   /** For nodes without a bias where the function of their name takes one. */
-  zero(type: FactorType): Promise<string> {
+  zero(type: FloatFactorType): Promise<string> {
     const name = `blockrank.zero.${type}`;
     return this.make(name, name, type, () => new Float32Array(1));
   }
@@ -33,7 +38,7 @@ export class BiasStore {
   private async make(
     key: string,
     wanted: string,
-    type: FactorType,
+    type: FloatFactorType,
     values: () => Float32Array,
   ): Promise<string> {
     let name = this.made.get(key);

@@ -3,7 +3,6 @@ import { throwIfAborted } from './abort.js';
 import { constantNumbers, findConstant } from './constants.js';
 import { denseTransposed } from './dense-weight.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
-import type { Factors } from './factorize/types.js';
 import { encodeFloats } from './floats.js';
 import { emitActivation } from './functions/activation.js';
 import { NodeBuilder } from './functions/builder.js';
@@ -11,10 +10,15 @@ import type { Graph } from './graph.js';
 import { DOMAIN, Model } from './model.js';
 import { removeFunctions, setMetadata } from './model-edit.js';
 import { Names } from './names.js';
-import { readStructuredNode, type StructuredNode } from './structured-node.js';
+import { factorNumbers, readStructuredNode, type StructuredNode } from './structured-node.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
-import type { DensifyOptions, DensifyReport } from './types.js';
+import {
+  type DensifyOptions,
+  type DensifyReport,
+  FLOAT_FACTOR_TYPES,
+  type FloatFactorType,
+} from './types.js';
 import { declaredTypes } from './value-type.js';
 import { Edit } from './wire/edit.js';
 import { checkTarget, INLINE_LIMIT, writeModel } from './write-model.js';
@@ -78,17 +82,12 @@ async function makeDense(
 
 async function storeWeight(
   { spec, factors, interleaved }: StructuredNode,
-  type: 'float32' | 'float16',
+  type: FloatFactorType,
   store: TensorStore,
   names: Names,
 ): Promise<string> {
-  const { V, S, U } = factors;
-  const numbers: Factors = {
-    ...spec,
-    V: constantNumbers(V!),
-    U: constantNumbers(U!),
-    ...(S && { S: constantNumbers(S) }),
-  };
+  const { V } = factors;
+  const numbers = factorNumbers(spec, factors);
   const name = names.unique(V!.name.endsWith('.V') ? V!.name.slice(0, -2) : `${V!.name}.dense`);
   const bytes = encodeFloats(denseTransposed(numbers, interleaved), type);
   await store.add({ name, dims: [spec.in, spec.out], type }, bytes);
@@ -98,7 +97,7 @@ async function storeWeight(
 function denseNodes(
   { node, graph, activation, bias }: StructuredNode,
   weight: string,
-  type: 'float32' | 'float16',
+  type: FloatFactorType,
   { opset }: Model,
   names: Names,
 ) {
@@ -121,11 +120,11 @@ function isZero(graph: Graph, bias: string): boolean {
 function valueType(
   { node, graph, bias, factors }: StructuredNode,
   types: ReadonlyMap<Graph, ReadonlyMap<string, string>>,
-): 'float32' | 'float16' {
+): FloatFactorType {
   const declared = (name: string) => types.get(graph.definerOf(name))?.get(name);
   const biasType = bias === undefined ? undefined : findConstant(graph, bias)?.dtype;
   const type = declared(node.inputs[0]) ?? declared(node.outputs[0]) ?? biasType ?? factors.V!.dtype;
-  return type === 'float16' ? 'float16' : 'float32';
+  return FLOAT_FACTOR_TYPES.find((known) => known === type) ?? 'float32';
 }
 
 function isExternal(model: Model, nodes: readonly StructuredNode[], bytes: number): boolean {

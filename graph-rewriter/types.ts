@@ -1,4 +1,5 @@
 import type { Factorization, StructureSpec, DenseWeight } from './factorize/types.js';
+import type { Move } from './moves.js';
 
 /** Why a layer stays as it is. The list is closed: docs/rewriting.md explains each code. */
 export const REASON_CODES = [
@@ -8,16 +9,20 @@ export const REASON_CODES = [
   'weight-type',
   'weight-not-finite',
   'weight-on-the-left',
+  'shape-unknown',
   'weight-tied',
   'gemm-scalars',
   'gemm-transposed-input',
   'inside-subgraph',
   'operator-not-supported',
+  'not-a-matrix-product',
   'bias-not-a-row',
   'already-quantized',
+  'transposes-cost-more',
   'too-small',
   'excluded',
   'rank-does-not-shrink',
+  'slower-than-dense',
   'blocks-do-not-fit',
   'kept-by-plan',
 ] as const;
@@ -31,13 +36,20 @@ export interface Reason {
 
 export type WeightLocation = 'initializer' | 'constant-node' | 'external-data';
 export type FloatType = 'float32' | 'float16' | 'bfloat16' | 'float64';
-export const FACTOR_TYPES = ['float32', 'float16', 'bfloat16'] as const;
+export const FLOAT_FACTOR_TYPES = ['float32', 'float16', 'bfloat16'] as const;
+export type FloatFactorType = (typeof FLOAT_FACTOR_TYPES)[number];
+/** int8: V and U as integers with scales; the scales and S are float16. */
+export const FACTOR_TYPES = [...FLOAT_FACTOR_TYPES, 'int8'] as const;
 export type FactorType = (typeof FACTOR_TYPES)[number];
+
+/** What the kernels may compute products in: attribute `compute` of docs/operators.md. */
+export const COMPUTES = ['float', 'bfloat16', 'int8'] as const;
+export type Compute = (typeof COMPUTES)[number];
 
 export const ACTIVATIONS = ['none', 'relu', 'gelu', 'gelu_tanh', 'silu'] as const;
 export type Activation = (typeof ACTIVATIONS)[number];
 
-/** One MatMul or Gemm as `inspect` lists it. */
+/** One matrix product, or what was near one, as `inspect` lists it. */
 export interface LayerInfo {
   /** Unique within the model and stable for one file: the node's name, made unique by its position where names are missing or repeated. */
   readonly id: string;
@@ -62,6 +74,10 @@ export interface LayerInfo {
   readonly weightKey: string | null;
   /** Name of the tensor that enters the layer: what calibration observes. */
   readonly input: string;
+  /** Present where the input is transposed or reshaped to [..., in] first. */
+  readonly inputMoves?: readonly Move[];
+  /** The product gains Transposes that the dense one does without. */
+  readonly transposes?: boolean;
   /** The bias is part of the layer: Gemm's C, or a following Add that is fused. */
   readonly bias: boolean;
   /** The activation that is fused into the layer. */
@@ -86,7 +102,13 @@ export interface ModelInfo {
 
 /** The decision for one layer: a structure, or dense with the reason. */
 export type LayerPlan =
-  | { readonly id: string; readonly spec: StructureSpec; readonly factorType: FactorType }
+  | {
+      readonly id: string;
+      readonly spec: StructureSpec;
+      readonly factorType: FactorType;
+      /** `float` where it is absent; `int8` for int8 factors alone, `bfloat16` for the others. */
+      readonly compute?: Compute;
+    }
   | { readonly id: string; readonly keep: Reason };
 
 /** Written as JSON by `--plan-out`, edited by hand if wished, applied by `--plan`. */
@@ -99,7 +121,7 @@ export interface RewritePlan {
 
 export interface PlanOptions {
   readonly structure?: StructureSpec['structure'];
-  /** Bytes kept of each rewritten weight, 0…1. Give this or `rank`. */
+  /** Bytes kept of each rewritten weight, 0…1, scales of int8 factors included. Give this or `rank`; without either, half of the bytes and half of the numbers at most are kept. */
   readonly keep?: number;
   readonly rank?: number;
   /** One count for both sides, or [blocksIn, blocksOut]. */
@@ -110,6 +132,10 @@ export interface PlanOptions {
   /** Weights with fewer elements stay dense. */
   readonly minSize?: number;
   readonly factorType?: FactorType;
+  /** Gives a product whose weight something else needs dense factors of its own, beside it: faster, and larger. */
+  readonly splitTied?: boolean;
+  /** Default `float`. `int8` makes the factors int8. */
+  readonly compute?: Compute;
 }
 
 export interface ApplyOptions {
@@ -137,11 +163,12 @@ export interface DensifyReport {
   readonly nodes: readonly string[];
 }
 
-/** Supplied by the caller of `applyPlan`; called once for each distinct weight. */
+/** Supplied by the caller of `applyPlan`; called once for each distinct weight. Where it leaves int8 factors unquantized, `applyPlan` rounds them. */
 export type FactorizeLayer = (
   layer: LayerInfo,
   weight: DenseWeight,
   spec: StructureSpec,
+  factorType: FactorType,
 ) => Promise<Factorization>;
 
 export interface LayerResult {
@@ -152,6 +179,8 @@ export interface LayerResult {
   readonly result?: {
     readonly relativeError: number;
     readonly weightedError: number;
+    /** Of int8 factors: the part of both errors that rounding added. */
+    readonly quantization?: { readonly relativeError: number; readonly weightedError: number };
     readonly bytesBefore: number;
     readonly bytesAfter: number;
     /** Operator name that was written, e.g. BlastMatMulGelu. */

@@ -2,15 +2,14 @@
 // arena.
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <map>
 #include <mutex>
 
 #include "core/cuda_library.h"
 #include "ops/backend.h"
 #include "ops/cuda_layer.h"
+#include "ops/node.h"
 #include "ops/ort_info.h"
-#include "ops/variant.h"
 
 namespace blockrank {
 namespace {
@@ -63,7 +62,8 @@ class CudaExecutor : public Executor {
     if (error.empty()) error = TakeError(ort_, ort_.AllocatorGetInfo(allocator_, &memory_));
     if (error.empty()) error = TakeError(ort_, ort_.MemoryInfoGetId(memory_, &device_));
     if (!error.empty()) return error;
-    factors_may_change_ = !HasConstantFactors(info, declared.structure);
+    Problem factors = declared;
+    factors_may_change_ = !BindConstantFactors(ort_, info, &factors);
     if (IsDeclared(declared)) return FindPlan(declared, nullptr);
     char message[kMessageBytes];
     const bool usable = library_.check_device(device_, message, sizeof message) == BLOCKRANK_CUDA_OK;
@@ -92,18 +92,6 @@ class CudaExecutor : public Executor {
   }
 
  private:
-  bool HasConstantFactors(const abi::OrtKernelInfo* info, Structure structure) const {
-    const size_t factors = std::strlen(InputLetters(structure)) - 1;
-    for (size_t i = 1; i <= factors; ++i) {
-      int constant = 0;
-      const abi::OrtValue* value = nullptr;
-      if (!TakeError(ort_, ort_.KernelInfoGetConstantInput_tensor(info, i, &constant, &value)).empty() ||
-          !constant)
-        return false;
-    }
-    return true;
-  }
-
   std::string Error(const std::string& text, const Problem& problem) const {
     return text + " (CUDA device " + std::to_string(device_) + "; " + Show(problem) + ")";
   }
@@ -148,7 +136,7 @@ std::unique_ptr<Executor> Make(const abi::Functions& ort, const abi::OrtKernelIn
 }  // namespace
 
 const Backend* CudaBackend() {
-  static constexpr Backend backend{"CUDAExecutionProvider", true, Make};
+  static constexpr Backend backend{"CUDAExecutionProvider", true, false, Make};
   return LoadCudaLibrary().error.empty() ? &backend : nullptr;
 }
 

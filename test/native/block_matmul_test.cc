@@ -12,7 +12,7 @@ namespace blockrank::test {
 namespace {
 
 constexpr DType kXTypes[] = {DType::kFloat32, DType::kFloat16};
-constexpr DType kFactorTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+constexpr DType kFactorTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kInt8};
 
 std::string Run(TestProblem* problem, const KernelTable& kernels, int threads = 1) {
   TestHost host(threads);
@@ -29,18 +29,6 @@ void RunEverywhere(const Spec& spec, int threads = 1) {
   }
 }
 
-// The three structures, Monarch in both orders; block counts that do not apply are dropped.
-std::vector<Spec> Structures(Dims dims, int64_t tokens) {
-  Dims pair = dims;
-  pair.b_in = pair.b_out = 1;
-  Spec low_rank{Structure::kLowRank, pair, tokens};
-  Spec blast{Structure::kBlast, dims, tokens};
-  Spec monarch{Structure::kMonarch, dims, tokens};
-  Spec interleaved = monarch;
-  interleaved.order = OutputOrder::kInterleaved;
-  return {low_rank, blast, monarch, interleaved};
-}
-
 TEST(SizesAroundEveryTile) {
   // in, out, b_in, b_out, rank: ones, primes, vector and panel widths ± 1, ragged last blocks, a panel's
   // depth + 1.
@@ -51,6 +39,9 @@ TEST(SizesAroundEveryTile) {
     for (const int64_t tokens : {1, 2, 3, 8, 9, 12, 13, 25, 49}) {
       for (Spec spec : Structures(dims, tokens)) {
         spec.bias = static_cast<int>(tokens % 3);
+        RunEverywhere(spec);
+        spec.factor_type = DType::kInt8;
+        spec.scale_type = tokens % 2 == 0 ? DType::kFloat16 : DType::kFloat32;
         RunEverywhere(spec);
       }
     }
@@ -79,6 +70,8 @@ TEST(EveryPairOfTypes) {
           spec.factor_type = factor_type;
           spec.bias = 2;
           RunEverywhere(spec);
+          spec.scale_type = DType::kFloat16;
+          if (factor_type == DType::kInt8) RunEverywhere(spec);
         }
       }
     }
@@ -136,8 +129,13 @@ TEST(ExtremeInputs) {
           spec.factor_type = factor_type;
           TestProblem problem(spec, 3);
           for (int64_t t = 0; t < 9; ++t) Encode(&problem.x, x_type, t * spec.dims.in + t, extremes[t]);
-          Encode(&problem.u, factor_type, 0, 65504);
-          Encode(&problem.v, factor_type, 0, 6e-8);
+          if (factor_type == DType::kInt8) {
+            Encode(&problem.u_scale, spec.scale_type, 0, 65504);
+            Encode(&problem.v_scale, spec.scale_type, 0, 6e-8);
+          } else {
+            Encode(&problem.u, factor_type, 0, 65504);
+            Encode(&problem.v, factor_type, 0, 6e-8);
+          }
           for (const KernelTable* kernels : SupportedKernels()) {
             const std::string error = Run(&problem, *kernels);
             CHECK(error.empty()) << kernels->name << ": " << error;
@@ -165,7 +163,7 @@ TEST(ThreadsDoNotChangeABit) {
 }
 
 TEST(MissingMemoryIsReported) {
-  for (const Spec& spec : Structures({40, 40, 2, 2, 8}, 20)) {
+  for (const Spec& spec : Structures({400, 300, 2, 2, 64}, 70)) {
     TestProblem problem(spec, 1);
     for (long allowed = 0; allowed < 4; ++allowed) {
       TestHost host(2, allowed);
@@ -178,10 +176,17 @@ TEST(MissingMemoryIsReported) {
 // The tolerance itself: one factor off by half a percent, one row swapped, one value not written must all be
 // noticed.
 TEST(TheComparisonFailsWhenItShould) {
-  for (const Spec& spec : Structures({64, 48, 2, 2, 24}, 5)) {
+  for (Spec spec : Structures({64, 48, 2, 2, 24}, 5)) {
+    spec.factor_type = spec.structure == Structure::kBlast ? DType::kInt8 : DType::kFloat32;
     TestProblem problem(spec, 1);
     CHECK(Run(&problem, PortableKernels()).empty());
     const std::vector<unsigned char> right = problem.y;
+    for (Tensor* scales : {&problem.v_scale, &problem.u_scale}) {
+      if (scales->values.empty()) continue;
+      scales->values[3] *= 1.005;
+      CHECK(!problem.Compare().empty());
+      scales->values[3] /= 1.005;
+    }
     problem.u.values[7] *= 1.005;
     CHECK(!problem.Compare().empty());
     problem.u.values[7] /= 1.005;

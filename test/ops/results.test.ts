@@ -1,6 +1,7 @@
 /** What the operators compute in onnxruntime-node, against float64 loops. */
 import { expect } from 'chai';
-import { buildLayer, expectLayer, runLayer, type LayerSpec } from './helpers/layer.js';
+import { doctor } from '../../src/doctor.js';
+import { buildLayer, expectLayer, relativeError, runLayer, type LayerSpec } from './helpers/layer.js';
 import { usePlugin } from './helpers/plugin.js';
 
 const RAGGED = { in: 45, out: 52, blocksIn: 4, blocksOut: 3, rank: 19 };
@@ -26,6 +27,8 @@ for (const structure of STRUCTURES) {
       it(`computes ${show(sizes)} for one and for many tokens`, async () => {
         await expectLayer({ structure, sizes, leading: [1] });
         await expectLayer({ structure, sizes, leading: [50] });
+        await expectLayer({ structure, sizes, leading: [1], factorType: 'int8' });
+        await expectLayer({ structure, sizes, leading: [50], factorType: 'int8', scaleType: 'float16' });
       });
     }
 
@@ -34,7 +37,7 @@ for (const structure of STRUCTURES) {
     }
 
     for (const xType of ['float32', 'float16'] as const) {
-      for (const factorType of ['float32', 'float16', 'bfloat16'] as const) {
+      for (const factorType of ['float32', 'float16', 'bfloat16', 'int8'] as const) {
         it(`takes ${xType} with ${factorType} factors`, async () => {
           await expectLayer({ ...base, xType, factorType, bias: 'all' });
           await expectLayer({ ...base, xType, factorType, leading: [20] });
@@ -51,6 +54,7 @@ for (const structure of STRUCTURES) {
         await expectLayer({ ...base, activation, attributes: { activation } });
         await expectLayer({ ...base, activation, suffix, bias: 'all' });
         await expectLayer({ ...base, activation, suffix, attributes: { activation } });
+        await expectLayer({ ...base, activation, suffix, factorType: 'int8', bias: 'one' });
       });
     }
 
@@ -59,11 +63,49 @@ for (const structure of STRUCTURES) {
       await expectLayer({ ...base, computedFactors: true, factorType: 'float16', leading: [30] });
     });
 
+    it('takes int8 factors and scales that are computed in the graph', async () => {
+      await expectLayer({ ...base, computedFactors: true, factorType: 'int8', bias: 'all' });
+    });
+
+    it('takes the attribute compute', async () => {
+      await expectLayer({ ...base, attributes: { compute: 'float' } });
+      await expectLayer({ ...base, factorType: 'int8', attributes: { compute: 'float' } });
+    });
+
+    it('computes int8 products where they are asked for, close to those in float32', async () => {
+      for (const spec of [
+        { ...base, leading: [2] },
+        { ...base, leading: [70], computedFactors: true, bias: 'all', xType: 'float16' },
+        { ...base, leading: [40], scaleType: 'float16', suffix: 'Gelu', activation: 'gelu' },
+      ] as const) {
+        const layer = buildLayer({ ...spec, factorType: 'int8', attributes: { compute: 'int8' } });
+        const error = relativeError(await runLayer(layer), layer.expected.y);
+        expect(error).to.be.greaterThan(5e-4).and.lessThan(0.025);
+      }
+    });
+
+    it('computes bfloat16 products where they are asked for and the processor has them', async () => {
+      const { isa, bfloat16 } = (await doctor()).library.build!;
+      for (const factorType of ['float32', 'float16', 'bfloat16'] as const) {
+        const layer = buildLayer({ ...base, leading: [30], factorType, attributes: { compute: 'bfloat16' } });
+        const error = relativeError(await runLayer(layer), layer.expected.y);
+        if (bfloat16) expect(error, isa).to.be.greaterThan(5e-4).and.lessThan(0.01);
+        else expect(error, isa).to.be.lessThan(1e-5);
+      }
+    });
+
     it('gives the same bits with one thread and with two', async () => {
       for (const tokens of [1, 6, 150]) {
-        const layer = buildLayer({ ...base, leading: [tokens] });
-        const [one, two] = [1, 2].map((intraOpNumThreads) => runLayer(layer, { intraOpNumThreads }));
-        expect((await two).data).to.deep.equal((await one).data);
+        for (const own of [
+          { factorType: 'float32' },
+          { factorType: 'int8' },
+          { factorType: 'int8', attributes: { compute: 'int8' } },
+          { factorType: 'float32', attributes: { compute: 'bfloat16' } },
+        ] as const) {
+          const layer = buildLayer({ ...base, leading: [tokens], ...own });
+          const [one, two] = [1, 2].map((intraOpNumThreads) => runLayer(layer, { intraOpNumThreads }));
+          expect((await two).data).to.deep.equal((await one).data);
+        }
       }
     });
   });
@@ -98,6 +140,11 @@ describe('MonarchMatMul in interleaved order', () => {
       });
     });
   }
+
+  it('is chosen of int8 factors too', async () => {
+    await expectLayer({ ...base, factorType: 'int8', attributes: { output_order: 'interleaved' } });
+    await expectLayer({ ...base, factorType: 'int8', suffix: 'InterleavedSilu', activation: 'silu' });
+  });
 
   it('differs from the contiguous order', async () => {
     const [contiguous, interleaved] = ['contiguous', 'interleaved'].map((output_order) =>

@@ -1,15 +1,22 @@
 // `blockrank rewrite model.onnx -o out.onnx`
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { BlockrankError } from '../../../graph-rewriter/errors.js';
 import { METHODS, STRUCTURES, type Method, type Structure } from '../../../graph-rewriter/factorize/types.js';
 import { formatPlan, parsePlan } from '../../../graph-rewriter/plan.js';
 import { isSameFile } from '../../../graph-rewriter/same-file.js';
-import type { FactorType, LayerInfo, ModelInfo, RewritePlan } from '../../../graph-rewriter/types.js';
+import type {
+  Compute,
+  FactorType,
+  LayerInfo,
+  ModelInfo,
+  RewritePlan,
+} from '../../../graph-rewriter/types.js';
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
-import { count, formatBytes, formatShape } from '../format.js';
+import { writeWhole } from '../../../graph-rewriter/wire/atomic-file.js';
+import { count, formatBytes, formatShape } from '../../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
-import { blockCounts, repeated, share, wholeNumber } from '../parsers.js';
+import { blockCounts, compute, factorType, repeated, share, tokenCounts, wholeNumber } from '../parsers.js';
 import { runCommand, type CommandContext, type CommandResult } from '../run.js';
 import { formatTable } from '../table.js';
 
@@ -23,11 +30,15 @@ interface Flags {
   readonly exclude?: string[];
   readonly minSize?: number;
   readonly factors?: FactorType;
+  readonly splitTied?: boolean;
+  readonly compute?: Compute;
   readonly method?: Method;
   readonly iterations?: number;
   readonly seed?: number;
   readonly calibration?: string[];
   readonly plan?: string;
+  readonly tokens?: number[];
+  readonly keepDenseIfSlower: boolean;
   readonly planOut?: string;
   readonly dryRun?: boolean;
   readonly overwrite?: boolean;
@@ -35,14 +46,13 @@ interface Flags {
 
 const UNCALIBRATED =
   'The factors were fitted to the weights alone. With --calibration <real inputs> they cost far less accuracy; compare with validate.';
-const FACTOR_TYPES: readonly FactorType[] = ['float32', 'float16', 'bfloat16'];
 
 export function addRewrite(program: Command): void {
   program
     .command('rewrite')
     .summary('replace dense weights by block low-rank ones')
     .description(
-      'Replaces the dense weights of MatMul and Gemm by block low-rank factors and writes a model that runs anywhere.',
+      'Replaces the dense weights of matrix products (MatMul, Gemm, 1×1 Conv, Einsum) by block low-rank factors and writes a model that runs anywhere.',
     )
     .argument('<model>', 'ONNX file')
     .option('-o, --output <file>', 'where to write the rewritten model (needed unless --dry-run)')
@@ -63,7 +73,12 @@ export function addRewrite(program: Command): void {
       repeated,
     )
     .option('--min-size <n>', 'leave weights with fewer elements dense', wholeNumber(0))
-    .addOption(new Option('--factors <type>', 'type that factors are stored in').choices(FACTOR_TYPES))
+    .option(
+      '--split-tied',
+      'give a product whose weight is also an embedding factors of its own: faster, and larger',
+    )
+    .option('--factors <type>', 'type that factors are stored in: fp32, fp16, bf16 or int8', factorType)
+    .option('--compute <type>', 'what kernels may compute products in: float, bf16 or int8', compute)
     .addOption(new Option('--method <name>', 'how BLAST is fitted').choices(METHODS))
     .option('--iterations <n>', 'sweeps of the fit', wholeNumber(1))
     .option('--seed <n>', 'seed of the fit', wholeNumber(0))
@@ -72,6 +87,8 @@ export function addRewrite(program: Command): void {
       'inputs to fit the factors to: test_data_set folders or .npz; may be repeated',
       repeated,
     )
+    .option('--tokens <n,…>', 'rows a run that must not get slower (default: 1,128)', tokenCounts)
+    .option('--no-keep-dense-if-slower', 'rewrite layers too that the factors make slower on this machine')
     .option('--plan <file>', 'apply this plan instead of making one')
     .option('--plan-out <file>', 'write the plan as JSON, to edit and apply with --plan')
     .option('--dry-run', 'print the plan and write no model')
@@ -86,7 +103,7 @@ async function runRewrite(path: string, flags: Flags, context: CommandContext): 
   const given = flags.plan === undefined ? undefined : parsePlan(await readFile(flags.plan, 'utf8'));
   const options = rewriteOptions(flags, context, given);
   const { info, plan } = await planModel(path, options);
-  if (flags.planOut !== undefined) await writeFile(flags.planOut, formatPlan(plan));
+  if (flags.planOut !== undefined) await writeWhole(flags.planOut, formatPlan(plan));
   if (flags.dryRun || flags.output === undefined) {
     return { json: plan, text: describePlan(info, plan, context.width) };
   }
@@ -121,10 +138,12 @@ function requireConsistent(model: string, flags: Flags): void {
     'exclude',
     'minSize',
     'factors',
+    'splitTied',
+    'compute',
   ] as const;
   const clash = planning.filter((name) => flags.plan !== undefined && flags[name] !== undefined);
   if (clash.length) {
-    const names = clash.map((name) => (name === 'minSize' ? '--min-size' : `--${name}`)).join(', ');
+    const names = clash.map((name) => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`).join(', ');
     throw new BlockrankError(
       'INVALID_ARGUMENT',
       `--plan says what is done with each layer: give it without ${names}, or edit the plan`,
@@ -137,7 +156,8 @@ function rewriteOptions(
   context: CommandContext,
   plan: RewritePlan | undefined,
 ): RewriteOptions {
-  const { structure, keep, rank, blocks, include, exclude, minSize, method, iterations, seed } = flags;
+  const { structure, keep, rank, blocks, include, exclude, minSize, splitTied, method, iterations, seed } =
+    flags;
   const optional = {
     structure,
     keep,
@@ -146,6 +166,7 @@ function rewriteOptions(
     include,
     exclude,
     minSize,
+    splitTied,
     method,
     iterations,
     seed,
@@ -157,6 +178,9 @@ function rewriteOptions(
       Object.entries(optional).filter(([, value]) => value !== undefined),
     ) as RewriteOptions),
     ...(flags.factors ? { factorType: flags.factors } : {}),
+    keepDenseIfSlower: flags.keepDenseIfSlower,
+    ...(flags.tokens ? { tokens: flags.tokens } : {}),
+    ...(flags.compute ? { compute: flags.compute } : {}),
     ...(flags.calibration ? { calibration: { paths: flags.calibration } } : {}),
     overwrite: flags.overwrite ?? false,
     signal: context.signal,
@@ -170,7 +194,7 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
   const kept = plan.layers.flatMap((entry) =>
     'keep' in entry ? [{ layer: entry, reason: entry.keep }] : [],
   );
-  const rows = rewritten.map(({ id, spec, factorType }) => {
+  const rows = rewritten.map(({ id, spec, factorType, compute }) => {
     const layer = layers.get(id) as LayerInfo;
     return [
       id,
@@ -179,7 +203,7 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
       spec.structure,
       formatBlocks(spec),
       String(spec.rank),
-      factorType,
+      compute === undefined ? factorType : `${factorType}, computed in ${compute}`,
     ];
   });
   const columns = [
