@@ -1,18 +1,28 @@
 // One-layer models for each way of doing the same product: the same X, `copies` independent weights.
 import onnxProto, { type onnx } from 'onnx-proto';
 import { portableFunction } from '../../graph-rewriter/functions/index.js';
-import { operatorName } from '../../graph-rewriter/operator-name.js';
 import type { BenchLayer } from '../layers.js';
 
 const { onnx: proto } = onnxProto;
 const OPSET = 17;
 const FLOAT = 1;
 const INT8 = 3;
+const INT64 = 7;
+const FLOAT16 = 10;
 
-export const VARIANTS = ['dense', 'int8', 'low-rank', 'blast-plain', 'blast'] as const;
+export const VARIANTS = [
+  'dense',
+  'int8',
+  'low-rank',
+  'blast-plain',
+  'blast',
+  'blast-bf16',
+  'blast-int8',
+] as const;
 /**
  * dense: ONNX Runtime's own fp32 MatMul; int8: its dynamic quantization of the dense weight; low-rank: two plain
- * MatMuls of the same rank; blast-plain: BLAST as standard operators (the portable function); blast: our operator.
+ * MatMuls of the same rank; blast-plain: BLAST as standard operators (the portable function); blast: our operator; blast-bf16:
+ * the same with bfloat16 products (compute = bfloat16); blast-int8: int8 factors and int8 products, as `--compute int8` writes it.
  */
 export type Variant = (typeof VARIANTS)[number];
 
@@ -21,11 +31,21 @@ interface Parts {
   readonly initializers: onnx.ITensorProto[];
 }
 
-/** A model Y_i = X · W_iᵀ for i < copies. More copies than fit the caches make every weight come from memory. */
-export function layerModel(layer: BenchLayer, variant: Variant, copies: number): Uint8Array {
+/**
+ * A model Y_i = X · W_iᵀ for i < copies. More copies than fit the caches make every weight come from memory. With `firstRow` it
+ * gives the first row of each Y alone, since a large output is fresh memory at every run, and its page faults would cost as much
+ * as the layer; within a model, what a layer writes is the arena's memory.
+ */
+export function layerModel(
+  layer: BenchLayer,
+  variant: Variant,
+  copies: number,
+  firstRow: boolean,
+): Uint8Array {
   const random = xorshift(1);
   const parts: Parts = { nodes: [], initializers: [] };
   for (let i = 0; i < copies; i++) addCopy(parts, layer, variant, i, random);
+  if (firstRow) addSlices(parts, copies);
   const value = (name: string, size: number): onnx.IValueInfoProto => ({
     name,
     type: { tensorType: { elemType: FLOAT, shape: { dim: [{ dimParam: 'tokens' }, { dimValue: size }] } } },
@@ -41,10 +61,25 @@ export function layerModel(layer: BenchLayer, variant: Variant, copies: number):
       node: parts.nodes,
       initializer: parts.initializers,
       input: [value('X', layer.in)],
-      output: Array.from({ length: copies }, (_, i) => value(`Y${i}`, layer.out)),
+      output: Array.from({ length: copies }, (_, i) => value(firstRow ? `R${i}` : `Y${i}`, layer.out)),
     },
-    functions: variant.startsWith('blast') ? [blastFunction()] : [],
+    functions: variant === 'blast-plain' ? [blastFunction()] : [],
   }).finish();
+}
+
+function addSlices({ nodes, initializers }: Parts, copies: number): void {
+  for (const [name, value] of [
+    ['zero', 0],
+    ['one', 1],
+  ] as const)
+    initializers.push({
+      name,
+      dims: [1],
+      dataType: INT64,
+      rawData: new Uint8Array(BigInt64Array.of(BigInt(value)).buffer),
+    });
+  for (let i = 0; i < copies; i++)
+    nodes.push({ opType: 'Slice', input: [`Y${i}`, 'zero', 'one', 'zero'], output: [`R${i}`] });
 }
 
 function blastFunction(): onnx.IFunctionProto {
@@ -61,8 +96,36 @@ function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, r
     parts.initializers.push({ name, dims, dataType: FLOAT, rawData: new Uint8Array(data.buffer) });
     return name;
   };
-  const op = (opType: string, input: string[], output: string[], domain = '') =>
-    parts.nodes.push({ opType, input, output, domain, name: `${output[0]}_${opType}` });
+  const bytes = (name: string, dims: number[]) => {
+    const rawData = Uint8Array.from({ length: dims[0] * dims[1] }, () => random() * 255 - 127);
+    parts.initializers.push({ name, dims, dataType: INT8, rawData });
+    return name;
+  };
+  const halves = (name: string, dims: number[]) => {
+    // 2⁻⁶ and 1.5 · 2⁻⁶
+    const data = Uint16Array.from({ length: dims.reduce((a, d) => a * d, 1) }, () =>
+      random() < 0.5 ? 0x2400 : 0x2600,
+    );
+    parts.initializers.push({ name, dims, dataType: FLOAT16, rawData: new Uint8Array(data.buffer) });
+    return name;
+  };
+  const op = (opType: string, input: string[], output: string[], domain = '', compute = '') =>
+    parts.nodes.push({
+      opType,
+      input,
+      output,
+      domain,
+      name: `${output[0]}_${opType}`,
+      attribute: compute
+        ? [
+            {
+              name: 'compute',
+              type: proto.AttributeProto.AttributeType.STRING,
+              s: new TextEncoder().encode(compute),
+            },
+          ]
+        : [],
+    });
   switch (variant) {
     case 'dense':
       op('MatMul', ['X', floats(`W${i}`, [n, m])], [`Y${i}`]);
@@ -72,8 +135,7 @@ function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, r
       op('MatMul', [`T${i}`, floats(`U${i}`, [r, m])], [`Y${i}`]);
       return;
     case 'int8': {
-      const rawData = Uint8Array.from({ length: n * m }, () => random() * 255);
-      parts.initializers.push({ name: `W${i}`, dims: [n, m], dataType: INT8, rawData });
+      bytes(`W${i}`, [n, m]);
       parts.initializers.push({ name: `zero${i}`, dims: [], dataType: INT8, rawData: new Uint8Array(1) });
       parts.initializers.push({
         name: `scale${i}`,
@@ -94,9 +156,17 @@ function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, r
       return;
     }
     case 'blast':
+    case 'blast-bf16':
     case 'blast-plain': {
       const factors = [floats(`V${i}`, [r, n]), floats(`S${i}`, [b, b, r]), floats(`U${i}`, [m, r])];
-      op(operatorName('blast', 'none'), ['X', ...factors], [`Y${i}`], 'ai.blockrank');
+      const compute = variant === 'blast-bf16' ? 'bfloat16' : '';
+      op('BlastMatMul', ['X', ...factors], [`Y${i}`], 'ai.blockrank', compute);
+      return;
+    }
+    case 'blast-int8': {
+      const v = [bytes(`V${i}`, [r, n]), halves(`VScale${i}`, [b, r])];
+      const u = [bytes(`U${i}`, [m, r]), halves(`UScale${i}`, [m])];
+      op('QBlastMatMul', ['X', ...v, halves(`S${i}`, [b, b, r]), ...u], [`Y${i}`], 'ai.blockrank', 'int8');
     }
   }
 }
@@ -112,7 +182,10 @@ export function variantBytes({ in: n, out: m, blocks: b, rank: r }: BenchLayer, 
       return 4 * r * (n + m);
     case 'blast':
     case 'blast-plain':
+    case 'blast-bf16':
       return 4 * r * (n + m + b * b);
+    case 'blast-int8':
+      return r * (n + m) + 2 * (b * b * r + b * r + m);
   }
 }
 

@@ -1,7 +1,8 @@
 // npm run bench:cpu [-- --layers gpt2s --tokens 1,128]: our operators beside what else a user could run, in one process.
 //
 // Variants of one layer are timed turn by turn and compared as ratios of medians, so that a machine whose speed drifts drifts
-// for all. Up to 16 tokens each run goes through enough copies of the layer that weights come from memory.
+// for all. Up to 16 tokens each run goes through enough copies of the layer that weights come from memory; from 5 on, outputs are
+// the first row of each Y.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -19,17 +20,24 @@ const LEAST_SECONDS = 0.02;
 interface Cell {
   readonly layer: string;
   readonly tokens: number;
-  readonly milliseconds: Record<Variant, number>;
-  /** 2·in·out over BLAST's operations a token; bytes likewise. */
+  readonly milliseconds: Partial<Record<Variant, number>>;
+  /** 2·in·out over BLAST's operations a token; bytes likewise, and those of int8 over BLAST's in int8. */
   readonly flopRatio: number;
   readonly byteRatio: number;
+  readonly int8ByteRatio: number;
 }
 
-async function openVariant(layer: BenchLayer, variant: Variant, copies: number, threads: number) {
+async function openVariant(
+  layer: BenchLayer,
+  variant: Variant,
+  copies: number,
+  firstRow: boolean,
+  threads: number,
+) {
   // The portable function is inlined only where the operator is unknown.
   if (variant === 'blast-plain') unregister();
   else register();
-  return ort.InferenceSession.create(layerModel(layer, variant, copies), {
+  return ort.InferenceSession.create(layerModel(layer, variant, copies, firstRow), {
     intraOpNumThreads: threads,
     // A session's idle threads would otherwise spin into the turn of the next one.
     extra: { session: { force_spinning_stop: '1' } },
@@ -51,52 +59,69 @@ function median(values: readonly number[]): number {
   return sorted[sorted.length >> 1];
 }
 
-async function measure(layer: BenchLayer, tokenCounts: readonly number[], threads: number): Promise<Cell[]> {
+async function measure(
+  layer: BenchLayer,
+  tokenCounts: readonly number[],
+  variants: readonly Variant[],
+  threads: number,
+): Promise<Cell[]> {
   const { in: n, out: m, blocks: b, rank: r } = layer;
   const cells: Cell[] = [];
-  for (const [group, many] of [
-    [tokenCounts.filter((tokens) => tokens <= 16), true],
-    [tokenCounts.filter((tokens) => tokens > 16), false],
-  ] as const) {
+  for (const [least, most] of [
+    [1, 4],
+    [5, 16],
+    [17, Infinity],
+  ]) {
+    const group = tokenCounts.filter((tokens) => tokens >= least && tokens <= most);
+    const many = most <= 16;
     if (group.length === 0) continue;
     const copies = (variant: Variant) => (many ? Math.ceil(OUT_OF_CACHE / variantBytes(layer, variant)) : 1);
     const sessions = new Map<Variant, ort.InferenceSession>();
-    for (const variant of VARIANTS)
-      sessions.set(variant, await openVariant(layer, variant, copies(variant), threads));
+    for (const variant of variants)
+      sessions.set(variant, await openVariant(layer, variant, copies(variant), most > 4, threads));
     for (const tokens of group) {
       const X = new ort.Tensor(
         'float32',
         Float32Array.from({ length: tokens * n }, (_, i) => Math.sin(i)),
         [tokens, n],
       );
-      const times = new Map<Variant, number[]>(VARIANTS.map((variant) => [variant, []]));
+      const times = new Map<Variant, number[]>(variants.map((variant) => [variant, []]));
       for (let round = -1; round < ROUNDS; round++)
         for (const [variant, session] of sessions) {
           const time = (await timeRound(session, X)) / copies(variant);
           if (round >= 0) times.get(variant)!.push(time);
         }
-      const milliseconds = Object.fromEntries(
-        [...times].map(([variant, own]) => [variant, median(own)]),
-      ) as Record<Variant, number>;
+      const milliseconds = Object.fromEntries([...times].map(([variant, own]) => [variant, median(own)]));
       const flopRatio = (n * m) / (r * (n + m) + b * b * r);
       const byteRatio = variantBytes(layer, 'dense') / variantBytes(layer, 'blast');
-      cells.push({ layer: layer.name, tokens, milliseconds, flopRatio, byteRatio });
+      const int8ByteRatio = variantBytes(layer, 'int8') / variantBytes(layer, 'blast-int8');
+      cells.push({ layer: layer.name, tokens, milliseconds, flopRatio, byteRatio, int8ByteRatio });
     }
     for (const session of sessions.values()) await session.release();
   }
   return cells;
 }
 
+const COLUMNS: readonly (readonly [title: string, faster: Variant, slower: Variant])[] = [
+  ['int8', 'int8', 'dense'],
+  ['low rank', 'low-rank', 'dense'],
+  ['BLAST plain', 'blast-plain', 'dense'],
+  ['BLAST', 'blast', 'dense'],
+  ['bf16 / BLAST', 'blast-bf16', 'blast'],
+  ['BLAST int8 / int8', 'blast-int8', 'int8'],
+];
+
 function report(cells: readonly Cell[]): string {
-  const times = (ratio: number) => `${ratio.toFixed(2)}×`;
-  const rows = cells.map(({ layer, tokens, milliseconds: t, flopRatio, byteRatio }) => [
+  const times = (ratio: number) => (Number.isNaN(ratio) ? '' : `${ratio.toFixed(2)}×`);
+  const rows = cells.map(({ layer, tokens, milliseconds: t, flopRatio, byteRatio, int8ByteRatio }) => [
     layer,
     String(tokens),
-    t.dense.toFixed(3),
-    ...(['int8', 'low-rank', 'blast-plain', 'blast'] as const).map((variant) => times(t.dense / t[variant])),
+    t.dense?.toFixed(3) ?? '',
+    ...COLUMNS.map(([, faster, slower]) => times((t[slower] ?? NaN) / (t[faster] ?? NaN))),
     times(tokens >= 64 ? flopRatio : byteRatio),
+    times(tokens >= 16 ? flopRatio : int8ByteRatio),
   ]);
-  const titles = ['layer', 'tokens', 'dense ms', 'int8', 'low rank', 'BLAST plain', 'BLAST', 'bound'];
+  const titles = ['layer', 'tokens', 'dense ms', ...COLUMNS.map(([title]) => title), 'bound', 'int8 bound'];
   return formatTable(
     titles.map((title, i) => ({ title, align: i === 0 ? 'left' : 'right' })),
     rows,
@@ -107,26 +132,35 @@ const { values } = parseArgs({
   options: {
     layers: { type: 'string', default: '' },
     tokens: { type: 'string', default: '1,4,16,64,128,512' },
+    variants: { type: 'string', default: VARIANTS.join() },
     threads: { type: 'string', default: String(cpus().length) },
     save: { type: 'string' },
   },
 });
 const tokenCounts = (values.tokens ?? '').split(',').map(Number);
+const variants = VARIANTS.filter((variant) => (values.variants ?? '').split(',').includes(variant));
 const cells: Cell[] = [];
 for (const layer of LAYERS.filter(({ name }) => name.includes(values.layers ?? ''))) {
   process.stderr.write(`${layer.name}\n`);
-  cells.push(...(await measure(layer, tokenCounts, Number(values.threads))));
+  cells.push(...(await measure(layer, tokenCounts, variants, Number(values.threads))));
 }
 register();
 const { node, cpu, library, onnxruntime } = await doctor();
 const result = {
   date: new Date().toISOString().slice(0, 10),
-  machine: { node, cpu, isa: library.build?.isa, onnxruntime: onnxruntime.version, threads: values.threads },
+  machine: {
+    node,
+    cpu,
+    isa: library.build?.isa,
+    int8: library.build?.int8,
+    onnxruntime: onnxruntime.version,
+    threads: values.threads,
+  },
   command: `npm run bench:cpu -- ${process.argv.slice(2).join(' ')}`.trim(),
   cells,
 };
 process.stdout.write(
-  `speed over ONNX Runtime's fp32 MatMul; bound: bytes (< 64 tokens) or operations of BLAST\n\n${report(cells)}\n`,
+  `speed over ONNX Runtime's fp32 MatMul, or over what stands behind the stroke; bound: bytes (below 64 tokens, for int8 16) or operations of BLAST\n\n${report(cells)}\n`,
 );
 if (values.save) {
   await mkdir('bench/results', { recursive: true });
