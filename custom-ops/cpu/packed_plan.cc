@@ -15,6 +15,11 @@ constexpr int64_t kTileStep = 4;  // whole register tiles
 constexpr int64_t kMaxTile = 48;
 constexpr int64_t kTBytes = 64 * 1024;             // t of one task, to stay in L2 beside a panel, S and z
 constexpr int64_t kBatchBytes = 12 * 1024 * 1024;  // z of a batch, to stay in the last-level cache
+// A launch costs about 5 µs on either thread. Below this many nanoseconds of work one thread does it all:
+// 384 × 384 at half the numbers and 16 tokens took 18 µs on one thread, 23 µs on two.
+constexpr int64_t kLaunchWorth = 12000;
+constexpr int64_t kProductsPerNanosecond = 150;  // of one thread
+constexpr int64_t kBytesPerNanosecond = 16;      // likewise, from memory
 // Few tokens: the threads run side by side over equal work, a second task each evens out what they meet.
 constexpr int64_t kTasksPerThread = 2;
 
@@ -27,6 +32,15 @@ int64_t OddLines(int64_t bytes) { return CeilDiv(bytes, 64) / 2 * 128 + 64; }
 int64_t Chunk(int64_t size, int64_t others, int64_t wanted, int64_t panel) {
   const int64_t pieces = std::max<int64_t>(1, CeilDiv(wanted, others));
   return RoundUp(CeilDiv(size, pieces), panel);
+}
+
+// What the call takes on one thread, roughly.
+int64_t Nanoseconds(const Problem& p) {
+  const Dims& d = p.dims;
+  const int64_t factors = d.rank * (d.in * VSlabs(p) + d.out * ZBlocks(p));
+  const int64_t coupling = p.structure == Structure::kBlast ? d.b_out * d.b_in * d.rank : 0;
+  return (factors + 4 * coupling) * p.tokens / kProductsPerNanosecond +
+         (factors + 4 * coupling) / kBytesPerNanosecond;
 }
 
 }  // namespace
@@ -43,7 +57,8 @@ PackedPlan MakePackedPlan(const Problem& p, const PackedTable& table, int64_t th
   plan.zq_stride = OddLines(ZBlocks(p) * plan.zq_block);
 
   const int64_t z_bytes = d.b_out * plan.z_stride * static_cast<int64_t>(sizeof(float));
-  plan.local = p.tokens >= kLocalTokens * threads;
+  if (Nanoseconds(p) < kLaunchWorth) threads = 1;
+  plan.local = threads == 1 || p.tokens >= kLocalTokens * threads;
   if (plan.local) {
     const int64_t tiles = RoundUp(CeilDiv(p.tokens, kMaxTile), threads);
     plan.tile = plan.batch = RoundUp(CeilDiv(p.tokens, tiles), kTileStep);
