@@ -3,8 +3,6 @@ import { throwIfAborted } from './abort.js';
 import { constantNumbers, findConstant } from './constants.js';
 import { denseTransposed } from './dense-weight.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
-import { dequantize } from './factorize/int8/index.js';
-import type { Factors } from './factorize/types.js';
 import { encodeFloats } from './floats.js';
 import { emitActivation } from './functions/activation.js';
 import { NodeBuilder } from './functions/builder.js';
@@ -12,7 +10,7 @@ import type { Graph } from './graph.js';
 import { DOMAIN, Model } from './model.js';
 import { removeFunctions, setMetadata } from './model-edit.js';
 import { Names } from './names.js';
-import { readStructuredNode, type StructuredNode } from './structured-node.js';
+import { factorNumbers, readStructuredNode, type StructuredNode } from './structured-node.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
 import type { DensifyOptions, DensifyReport } from './types.js';
@@ -89,18 +87,6 @@ async function storeWeight(
   const bytes = encodeFloats(denseTransposed(numbers, interleaved), type);
   await store.add({ name, dims: [spec.in, spec.out], type }, bytes);
   return name;
-}
-
-/** The numbers that a node's factors stand for. */
-function factorNumbers(
-  spec: StructuredNode['spec'],
-  { V, VScale, S, U, UScale }: StructuredNode['factors'],
-): Factors {
-  const coupling = S && { S: constantNumbers(S) };
-  const [v, u] = [constantNumbers(V!), constantNumbers(U!)];
-  if (VScale === undefined || UScale === undefined) return { ...spec, V: v, U: u, ...coupling };
-  const scales = { vScale: constantNumbers(VScale), uScale: constantNumbers(UScale) };
-  return dequantize({ ...spec, V: Int8Array.from(v), U: Int8Array.from(u), ...scales, ...coupling });
 }
 
 function denseNodes(

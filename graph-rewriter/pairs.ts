@@ -1,11 +1,10 @@
 // Which node of a rewritten model stands for which dense layer of the original.
-import { constantNumbers } from './constants.js';
 import { BlockrankError } from './errors.js';
 import type { DenseWeight, Factors } from './factorize/types.js';
 import { findLayers } from './layers.js';
 import { DOMAIN, Model } from './model.js';
 import type { Match } from './rule.js';
-import { readStructuredNode, type StructuredNode } from './structured-node.js';
+import { factorNumbers, readStructuredNode, type StructuredNode } from './structured-node.js';
 import type { LayerInfo } from './types.js';
 import { readWeight } from './weight.js';
 
@@ -71,12 +70,7 @@ function pairOf(layer: LayerInfo, match: Match, { node, spec, factors }: Structu
     factorType: factors.V!.dtype,
     bytes: stored.reduce((sum, { tensor }) => sum + tensor.bytes, 0),
     readWeight: () => scaledWeight(match),
-    readFactors: () => ({
-      ...spec,
-      V: constantNumbers(factors.V!),
-      U: constantNumbers(factors.U!),
-      ...(factors.S && { S: constantNumbers(factors.S) }),
-    }),
+    readFactors: () => factorNumbers(spec, factors),
   };
 }
 

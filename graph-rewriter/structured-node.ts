@@ -1,6 +1,7 @@
 // A node of ours as read from a model: its factors and what it does with the product.
-import { type Constant, findConstant } from './constants.js';
+import { type Constant, constantNumbers, findConstant } from './constants.js';
 import { BlockrankError } from './errors.js';
+import { dequantize } from './factorize/int8/index.js';
 import type { Factors, StructureSpec } from './factorize/types.js';
 import { type FactorInput, factorInputs } from './functions/factor-inputs.js';
 import type { Graph } from './graph.js';
@@ -64,6 +65,18 @@ function readSpec(
   if (numbers !== spec.rank * sizePerRank(spec, spec) || u.at(-1) !== spec.rank)
     throw wrong(node, `factors of shapes ${[v, s, u].map((dims) => `[${dims.join(', ')}]`).join(' ')}`);
   return spec;
+}
+
+/** The numbers that a node's factors stand for. */
+export function factorNumbers(
+  spec: StructuredNode['spec'],
+  { V, VScale, S, U, UScale }: StructuredNode['factors'],
+): Factors {
+  const coupling = S && { S: constantNumbers(S) };
+  const [v, u] = [constantNumbers(V!), constantNumbers(U!)];
+  if (VScale === undefined || UScale === undefined) return { ...spec, V: v, U: u, ...coupling };
+  const scales = { vScale: constantNumbers(VScale), uScale: constantNumbers(UScale) };
+  return dequantize({ ...spec, V: Int8Array.from(v), U: Int8Array.from(u), ...scales, ...coupling });
 }
 
 function wrong(node: Node, found: string): BlockrankError {

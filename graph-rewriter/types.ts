@@ -18,6 +18,7 @@ export const REASON_CODES = [
   'too-small',
   'excluded',
   'rank-does-not-shrink',
+  'slower-than-dense',
   'blocks-do-not-fit',
   'kept-by-plan',
 ] as const;

@@ -31,6 +31,11 @@ export function blockCounts(text: string): number | [number, number] {
   return counts.length === 1 ? counts[0] : [counts[0], counts[1]];
 }
 
+/** `1,128` */
+export function tokenCounts(text: string): number[] {
+  return text.split(',').map(wholeNumber(1));
+}
+
 const TYPE_NAMES: Readonly<Record<string, FactorType>> = {
   fp32: 'float32',
   fp16: 'float16',

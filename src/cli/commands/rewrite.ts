@@ -15,7 +15,7 @@ import type {
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
 import { count, formatBytes, formatShape } from '../../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
-import { blockCounts, compute, factorType, repeated, share, wholeNumber } from '../parsers.js';
+import { blockCounts, compute, factorType, repeated, share, tokenCounts, wholeNumber } from '../parsers.js';
 import { runCommand, type CommandContext, type CommandResult } from '../run.js';
 import { formatTable } from '../table.js';
 
@@ -35,6 +35,8 @@ interface Flags {
   readonly seed?: number;
   readonly calibration?: string[];
   readonly plan?: string;
+  readonly tokens?: number[];
+  readonly keepDenseIfSlower: boolean;
   readonly planOut?: string;
   readonly dryRun?: boolean;
   readonly overwrite?: boolean;
@@ -79,6 +81,8 @@ export function addRewrite(program: Command): void {
       'inputs to fit the factors to: test_data_set folders or .npz; may be repeated',
       repeated,
     )
+    .option('--tokens <n,…>', 'rows a run that must not get slower (default: 1,128)', tokenCounts)
+    .option('--no-keep-dense-if-slower', 'rewrite layers too that the factors make slower on this machine')
     .option('--plan <file>', 'apply this plan instead of making one')
     .option('--plan-out <file>', 'write the plan as JSON, to edit and apply with --plan')
     .option('--dry-run', 'print the plan and write no model')
@@ -165,6 +169,8 @@ function rewriteOptions(
       Object.entries(optional).filter(([, value]) => value !== undefined),
     ) as RewriteOptions),
     ...(flags.factors ? { factorType: flags.factors } : {}),
+    keepDenseIfSlower: flags.keepDenseIfSlower,
+    ...(flags.tokens ? { tokens: flags.tokens } : {}),
     ...(flags.compute ? { compute: flags.compute } : {}),
     ...(flags.calibration ? { calibration: { paths: flags.calibration } } : {}),
     overwrite: flags.overwrite ?? false,
