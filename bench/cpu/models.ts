@@ -1,29 +1,41 @@
 // One-layer models for each way of doing the same product: the same X, `copies` independent weights.
 import onnxProto, { type onnx } from 'onnx-proto';
 import { portableFunction } from '../../graph-rewriter/functions/index.js';
+import { operatorName } from '../../graph-rewriter/operator-name.js';
+import { dataTypeNumber } from '../../graph-rewriter/schema.js';
+import { type StoredFactor, storedFactors } from '../../graph-rewriter/stored-factors.js';
+import { factorBytes } from '../../graph-rewriter/structure-size.js';
+import type { Compute, FactorType } from '../../graph-rewriter/types.js';
 import type { BenchLayer } from '../layers.js';
 
 const { onnx: proto } = onnxProto;
 const OPSET = 17;
 const FLOAT = 1;
 const INT8 = 3;
-const INT64 = 7;
-const FLOAT16 = 10;
 
+/** Our operator: the factors' type, and the attribute `compute`. */
+const BLAST_FORMS = {
+  blast: ['float32', 'float'],
+  'blast-fp16': ['float16', 'float'],
+  'blast-bf16': ['bfloat16', 'float'],
+  'blast-int8': ['int8', 'float'],
+  'blast-compute-bf16': ['float32', 'bfloat16'],
+  'blast-compute-int8': ['int8', 'int8'],
+} as const;
+
+/**
+ * dense: ONNX Runtime's own fp32 MatMul; int8: its dynamic quantization of the dense weight; int4: its MatMulNBits, groups of
+ * 32; low-rank: two plain MatMuls of the same rank; blast-plain: BLAST as standard operators (the portable function); the
+ * others: our operator.
+ */
 export const VARIANTS = [
   'dense',
   'int8',
+  'int4',
   'low-rank',
   'blast-plain',
-  'blast',
-  'blast-bf16',
-  'blast-int8',
+  ...(Object.keys(BLAST_FORMS) as (keyof typeof BLAST_FORMS)[]),
 ] as const;
-/**
- * dense: ONNX Runtime's own fp32 MatMul; int8: its dynamic quantization of the dense weight; low-rank: two plain
- * MatMuls of the same rank; blast-plain: BLAST as standard operators (the portable function); blast: our operator; blast-bf16:
- * the same with bfloat16 products (compute = bfloat16); blast-int8: int8 factors and int8 products, as `--compute int8` writes it.
- */
 export type Variant = (typeof VARIANTS)[number];
 
 interface Parts {
@@ -55,6 +67,7 @@ export function layerModel(
     opsetImport: [
       { domain: '', version: OPSET },
       { domain: 'ai.blockrank', version: 1 },
+      { domain: 'com.microsoft', version: 1 },
     ],
     graph: {
       name: 'layer',
@@ -69,15 +82,12 @@ export function layerModel(
 
 function addSlices({ nodes, initializers }: Parts, copies: number): void {
   for (const [name, value] of [
-    ['zero', 0],
-    ['one', 1],
-  ] as const)
-    initializers.push({
-      name,
-      dims: [1],
-      dataType: INT64,
-      rawData: new Uint8Array(BigInt64Array.of(BigInt(value)).buffer),
-    });
+    ['zero', 0n],
+    ['one', 1n],
+  ] as const) {
+    const rawData = new Uint8Array(BigInt64Array.of(value).buffer);
+    initializers.push({ name, dims: [1], dataType: dataTypeNumber('int64'), rawData });
+  }
   for (let i = 0; i < copies; i++)
     nodes.push({ opType: 'Slice', input: [`Y${i}`, 'zero', 'one', 'zero'], output: [`R${i}`] });
 }
@@ -88,7 +98,7 @@ function blastFunction(): onnx.IFunctionProto {
 }
 
 function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, random: () => number): void {
-  const { in: n, out: m, blocks: b, rank: r } = layer;
+  const { in: n, out: m, rank: r } = layer;
   const floats = (name: string, dims: number[]) => {
     const size = dims.reduce((a, d) => a * d, 1);
     const scale = 1 / Math.sqrt(dims.at(-1)!);
@@ -96,36 +106,8 @@ function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, r
     parts.initializers.push({ name, dims, dataType: FLOAT, rawData: new Uint8Array(data.buffer) });
     return name;
   };
-  const bytes = (name: string, dims: number[]) => {
-    const rawData = Uint8Array.from({ length: dims[0] * dims[1] }, () => random() * 255 - 127);
-    parts.initializers.push({ name, dims, dataType: INT8, rawData });
-    return name;
-  };
-  const halves = (name: string, dims: number[]) => {
-    // 2⁻⁶ and 1.5 · 2⁻⁶
-    const data = Uint16Array.from({ length: dims.reduce((a, d) => a * d, 1) }, () =>
-      random() < 0.5 ? 0x2400 : 0x2600,
-    );
-    parts.initializers.push({ name, dims, dataType: FLOAT16, rawData: new Uint8Array(data.buffer) });
-    return name;
-  };
-  const op = (opType: string, input: string[], output: string[], domain = '', compute = '') =>
-    parts.nodes.push({
-      opType,
-      input,
-      output,
-      domain,
-      name: `${output[0]}_${opType}`,
-      attribute: compute
-        ? [
-            {
-              name: 'compute',
-              type: proto.AttributeProto.AttributeType.STRING,
-              s: new TextEncoder().encode(compute),
-            },
-          ]
-        : [],
-    });
+  const op = (opType: string, input: string[], output: string[], domain = '') =>
+    parts.nodes.push({ opType, input, output, domain, name: `${output[0]}_${opType}` });
   switch (variant) {
     case 'dense':
       op('MatMul', ['X', floats(`W${i}`, [n, m])], [`Y${i}`]);
@@ -135,7 +117,8 @@ function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, r
       op('MatMul', [`T${i}`, floats(`U${i}`, [r, m])], [`Y${i}`]);
       return;
     case 'int8': {
-      bytes(`W${i}`, [n, m]);
+      const rawData = Uint8Array.from({ length: n * m }, () => random() * 255);
+      parts.initializers.push({ name: `W${i}`, dims: [n, m], dataType: INT8, rawData });
       parts.initializers.push({ name: `zero${i}`, dims: [], dataType: INT8, rawData: new Uint8Array(1) });
       parts.initializers.push({
         name: `scale${i}`,
@@ -155,20 +138,95 @@ function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, r
       op('Mul', [`F${i}`, `c${i}`], [`Y${i}`]);
       return;
     }
-    case 'blast':
-    case 'blast-bf16':
-    case 'blast-plain': {
-      const factors = [floats(`V${i}`, [r, n]), floats(`S${i}`, [b, b, r]), floats(`U${i}`, [m, r])];
-      const compute = variant === 'blast-bf16' ? 'bfloat16' : '';
-      op('BlastMatMul', ['X', ...factors], [`Y${i}`], 'ai.blockrank', compute);
+    case 'int4':
+      addInt4(parts, layer, i, random);
       return;
-    }
-    case 'blast-int8': {
-      const v = [bytes(`V${i}`, [r, n]), halves(`VScale${i}`, [b, r])];
-      const u = [bytes(`U${i}`, [m, r]), halves(`UScale${i}`, [m])];
-      op('QBlastMatMul', ['X', ...v, halves(`S${i}`, [b, b, r]), ...u], [`Y${i}`], 'ai.blockrank', 'int8');
+    case 'blast-plain':
+      addBlast(parts, layer, i, random, 'float32', 'float');
+      return;
+    default: {
+      const [type, compute] = BLAST_FORMS[variant];
+      addBlast(parts, layer, i, random, type, compute);
     }
   }
+}
+
+const INT4_GROUP = 32;
+
+function addInt4(parts: Parts, { in: n, out: m }: BenchLayer, i: number, random: () => number): void {
+  const groups = Math.ceil(n / INT4_GROUP);
+  const rawData = Uint8Array.from({ length: (m * groups * INT4_GROUP) / 2 }, () => random() * 256);
+  const dims = [m, groups, INT4_GROUP / 2];
+  parts.initializers.push({ name: `W${i}`, dims, dataType: dataTypeNumber('uint8'), rawData });
+  const scales = Float32Array.from({ length: m * groups }, () => 0.01);
+  const scaleData = new Uint8Array(scales.buffer);
+  parts.initializers.push({ name: `scale${i}`, dims: [m * groups], dataType: FLOAT, rawData: scaleData });
+  const integers = { K: n, N: m, bits: 4, block_size: INT4_GROUP };
+  parts.nodes.push({
+    opType: 'MatMulNBits',
+    domain: 'com.microsoft',
+    name: `Y${i}_MatMulNBits`,
+    input: ['X', `W${i}`, `scale${i}`],
+    output: [`Y${i}`],
+    attribute: Object.entries(integers).map(([name, value]) => ({
+      name,
+      type: proto.AttributeProto.AttributeType.INT,
+      i: value,
+    })),
+  });
+}
+
+const made = new Map<string, StoredFactor[]>();
+
+/** The same numbers for all copies: each copy has tensors of its own all the same. */
+function blastFactors(
+  { name, in: n, out: m, blocks: b, rank: r }: BenchLayer,
+  type: FactorType,
+  random: () => number,
+): StoredFactor[] {
+  const key = `${name} ${type}`;
+  let stored = made.get(key);
+  if (stored === undefined) {
+    const spec = { structure: 'blast', rank: r, blocksIn: b, blocksOut: b, in: n, out: m } as const;
+    const numbers = (count: number) => Float32Array.from({ length: count }, () => (random() - 0.5) * 0.1);
+    const factors = { ...spec, V: numbers(r * n), S: numbers(b * b * r), U: numbers(m * r) };
+    stored = storedFactors(name, { factors }, type, 1);
+    made.clear();
+    made.set(key, stored);
+  }
+  return stored;
+}
+
+function addBlast(
+  parts: Parts,
+  layer: BenchLayer,
+  i: number,
+  random: () => number,
+  type: FactorType,
+  compute: Compute,
+): void {
+  const stored = blastFactors(layer, type, random);
+  for (const { name, dims, type: dtype, bytes } of stored)
+    parts.initializers.push({
+      name: `${name}${i}`,
+      dims: [...dims],
+      dataType: dataTypeNumber(dtype),
+      rawData: bytes,
+    });
+  parts.nodes.push({
+    opType: operatorName('blast', 'none', false, type === 'int8'),
+    domain: 'ai.blockrank',
+    name: `Y${i}_Blast`,
+    input: ['X', ...stored.map(({ name }) => `${name}${i}`)],
+    output: [`Y${i}`],
+    attribute: [
+      {
+        name: 'compute',
+        type: proto.AttributeProto.AttributeType.STRING,
+        s: new TextEncoder().encode(compute),
+      },
+    ],
+  });
 }
 
 /** Bytes of one weight as each variant stores it. */
@@ -178,14 +236,14 @@ export function variantBytes({ in: n, out: m, blocks: b, rank: r }: BenchLayer, 
       return 4 * n * m;
     case 'int8':
       return n * m;
+    case 'int4':
+      return (n * m * (INT4_GROUP / 2 + 4)) / INT4_GROUP;
     case 'low-rank':
       return 4 * r * (n + m);
-    case 'blast':
-    case 'blast-plain':
-    case 'blast-bf16':
-      return 4 * r * (n + m + b * b);
-    case 'blast-int8':
-      return r * (n + m) + 2 * (b * b * r + b * r + m);
+    default: {
+      const type = variant === 'blast-plain' ? 'float32' : BLAST_FORMS[variant][0];
+      return factorBytes({ in: n, out: m }, { structure: 'blast', rank: r, blocksIn: b, blocksOut: b }, type);
+    }
   }
 }
 

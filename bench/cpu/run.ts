@@ -1,4 +1,4 @@
-// npm run bench:cpu [-- --layers gpt2s --tokens 1,128]: our operators beside what else a user could run, in one process.
+// npm run bench:cpu [-- --layers gpt2s --tokens 1,128 --variants blast,int8]: our operators beside what else a user could run, in one process.
 //
 // Variants of one layer are timed turn by turn and compared as ratios of medians, so that a machine whose speed drifts drifts
 // for all. Up to 16 tokens each run goes through enough copies of the layer that weights come from memory; from 5 on, outputs are
@@ -14,17 +14,17 @@ import { type BenchLayer, LAYERS } from '../layers.js';
 import { layerModel, VARIANTS, type Variant, variantBytes } from './models.js';
 
 const OUT_OF_CACHE = 96 << 20;
-const ROUNDS = 15;
 const LEAST_SECONDS = 0.02;
 
 interface Cell {
   readonly layer: string;
   readonly tokens: number;
   readonly milliseconds: Partial<Record<Variant, number>>;
-  /** 2·in·out over BLAST's operations a token; bytes likewise, and those of int8 over BLAST's in int8. */
+  /** 2·in·out over BLAST's operations a token; bytes likewise. */
   readonly flopRatio: number;
   readonly byteRatio: number;
-  readonly int8ByteRatio: number;
+  /** Dense's bytes over those of each variant. */
+  readonly byteRatios: Partial<Record<Variant, number>>;
 }
 
 async function openVariant(
@@ -61,8 +61,8 @@ function median(values: readonly number[]): number {
 
 async function measure(
   layer: BenchLayer,
-  tokenCounts: readonly number[],
   variants: readonly Variant[],
+  tokenCounts: readonly number[],
   threads: number,
 ): Promise<Cell[]> {
   const { in: n, out: m, blocks: b, rank: r } = layer;
@@ -86,7 +86,7 @@ async function measure(
         [tokens, n],
       );
       const times = new Map<Variant, number[]>(variants.map((variant) => [variant, []]));
-      for (let round = -1; round < ROUNDS; round++)
+      for (let round = -1; round < Number(values.rounds); round++)
         for (const [variant, session] of sessions) {
           const time = (await timeRound(session, X)) / copies(variant);
           if (round >= 0) times.get(variant)!.push(time);
@@ -94,34 +94,33 @@ async function measure(
       const milliseconds = Object.fromEntries([...times].map(([variant, own]) => [variant, median(own)]));
       const flopRatio = (n * m) / (r * (n + m) + b * b * r);
       const byteRatio = variantBytes(layer, 'dense') / variantBytes(layer, 'blast');
-      const int8ByteRatio = variantBytes(layer, 'int8') / variantBytes(layer, 'blast-int8');
-      cells.push({ layer: layer.name, tokens, milliseconds, flopRatio, byteRatio, int8ByteRatio });
+      const byteRatios = Object.fromEntries(
+        variants.map((variant) => [variant, variantBytes(layer, 'dense') / variantBytes(layer, variant)]),
+      );
+      cells.push({ layer: layer.name, tokens, milliseconds, flopRatio, byteRatio, byteRatios });
     }
     for (const session of sessions.values()) await session.release();
   }
   return cells;
 }
 
-const COLUMNS: readonly (readonly [title: string, faster: Variant, slower: Variant])[] = [
-  ['int8', 'int8', 'dense'],
-  ['low rank', 'low-rank', 'dense'],
-  ['BLAST plain', 'blast-plain', 'dense'],
-  ['BLAST', 'blast', 'dense'],
-  ['bf16 / BLAST', 'blast-bf16', 'blast'],
-  ['BLAST int8 / int8', 'blast-int8', 'int8'],
-];
-
-function report(cells: readonly Cell[]): string {
-  const times = (ratio: number) => (Number.isNaN(ratio) ? '' : `${ratio.toFixed(2)}×`);
-  const rows = cells.map(({ layer, tokens, milliseconds: t, flopRatio, byteRatio, int8ByteRatio }) => [
+/** Speed-ups over dense, and below each what its bytes (few tokens) or BLAST's operations allow. */
+function report(cells: readonly Cell[], variants: readonly Variant[]): string {
+  const others = variants.filter((variant) => variant !== 'dense');
+  const rows = cells.map(({ layer, tokens, milliseconds: t, flopRatio, byteRatios }) => [
     layer,
     String(tokens),
-    t.dense?.toFixed(3) ?? '',
-    ...COLUMNS.map(([, faster, slower]) => times((t[slower] ?? NaN) / (t[faster] ?? NaN))),
-    times(tokens >= 64 ? flopRatio : byteRatio),
-    times(tokens >= 16 ? flopRatio : int8ByteRatio),
+    t.dense!.toFixed(3),
+    ...others.map((variant) => {
+      const ratio = t.dense! / t[variant]!;
+      const bound = tokens >= 64 ? flopRatio : byteRatios[variant]!;
+      return variant.startsWith('blast')
+        ? `${ratio.toFixed(2)} (${Math.round((100 * ratio) / bound)} %)`
+        : ratio.toFixed(2);
+    }),
+    flopRatio.toFixed(2),
   ]);
-  const titles = ['layer', 'tokens', 'dense ms', ...COLUMNS.map(([title]) => title), 'bound', 'int8 bound'];
+  const titles = ['layer', 'tokens', 'dense ms', ...others, 'FLOPs'];
   return formatTable(
     titles.map((title, i) => ({ title, align: i === 0 ? 'left' : 'right' })),
     rows,
@@ -133,34 +132,29 @@ const { values } = parseArgs({
     layers: { type: 'string', default: '' },
     tokens: { type: 'string', default: '1,4,16,64,128,512' },
     variants: { type: 'string', default: VARIANTS.join() },
+    rounds: { type: 'string', default: '15' },
     threads: { type: 'string', default: String(cpus().length) },
     save: { type: 'string' },
   },
 });
 const tokenCounts = (values.tokens ?? '').split(',').map(Number);
-const variants = VARIANTS.filter((variant) => (values.variants ?? '').split(',').includes(variant));
+const wanted = (values.variants ?? '').split(',');
+const variants = VARIANTS.filter((variant) => variant === 'dense' || wanted.includes(variant));
 const cells: Cell[] = [];
 for (const layer of LAYERS.filter(({ name }) => name.includes(values.layers ?? ''))) {
   process.stderr.write(`${layer.name}\n`);
-  cells.push(...(await measure(layer, tokenCounts, variants, Number(values.threads))));
+  cells.push(...(await measure(layer, variants, tokenCounts, Number(values.threads))));
 }
 register();
 const { node, cpu, library, onnxruntime } = await doctor();
 const result = {
   date: new Date().toISOString().slice(0, 10),
-  machine: {
-    node,
-    cpu,
-    isa: library.build?.isa,
-    int8: library.build?.int8,
-    onnxruntime: onnxruntime.version,
-    threads: values.threads,
-  },
+  machine: { node, cpu, isa: library.build?.isa, onnxruntime: onnxruntime.version, threads: values.threads },
   command: `npm run bench:cpu -- ${process.argv.slice(2).join(' ')}`.trim(),
   cells,
 };
 process.stdout.write(
-  `speed over ONNX Runtime's fp32 MatMul, or over what stands behind the stroke; bound: bytes (below 64 tokens, for int8 16) or operations of BLAST\n\n${report(cells)}\n`,
+  `speed over ONNX Runtime's fp32 MatMul; in brackets of what bytes (< 64 tokens) or operations allow\n\n${report(cells, variants)}\n`,
 );
 if (values.save) {
   await mkdir('bench/results', { recursive: true });
