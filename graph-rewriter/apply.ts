@@ -16,6 +16,7 @@ import {
   type Replacement,
   replacementNode,
 } from './replacement.js';
+import { RecognisedLayers } from './recognised-layers.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
 import type {
@@ -51,7 +52,8 @@ export async function applyPlan(
     store = await TensorStore.create(target, isExternal);
     const names = new Names(model.graph);
     const factorized = new FactorizedLayers(options.factorize, store, names);
-    const done = await factorizeLayers(factorized, layers, plans, options);
+    const recognised = new RecognisedLayers(store, names);
+    const done = await factorizeLayers({ factorized, recognised }, layers, plans, options);
     throwIfAborted(options.signal);
     const biases = new BiasStore(store, names);
     const bytesAfter = await write(model, target, { store, biases, done, sha256 });
@@ -77,7 +79,7 @@ interface Done {
 }
 
 async function factorizeLayers(
-  factorized: FactorizedLayers,
+  { factorized, recognised }: { factorized: FactorizedLayers; recognised: RecognisedLayers },
   layers: readonly Layer[],
   plans: readonly LayerPlan[],
   { onProgress, signal }: ApplyOptions,
@@ -85,18 +87,21 @@ async function factorizeLayers(
   const total = plans.filter((plan) => 'spec' in plan).length;
   const results: Done[] = [];
   let done = 0;
-  for (const [i, { info, match }] of layers.entries()) {
+  for (const [i, { info, match, recognition }] of layers.entries()) {
     throwIfAborted(signal);
     const plan = plans[i];
-    if (!('spec' in plan) || match === undefined) {
+    const fusion = match ?? recognition;
+    if (!('spec' in plan) || fusion === undefined) {
       results.push({ result: { layer: info, plan } });
       continue;
     }
-    const outcome = await factorized.get(info, match, plan);
+    const outcome = recognition
+      ? await recognised.get(info, recognition)
+      : await factorized.get(info, match!, plan);
     results.push(
       'code' in outcome
         ? kept(info, outcome)
-        : rewritten(info, plan, { match, factorized: outcome, factorType: plan.factorType }),
+        : rewritten(info, plan, { match: fusion, factorized: outcome, factorType: plan.factorType }),
     );
     onProgress?.(++done, total, info);
   }

@@ -16,6 +16,7 @@ export class BiasStore {
 
   /** The name of the bias itself where it fits as it is, else of a scaled, flattened copy. */
   async name(bias: Bias, type: FactorType): Promise<string> {
+    if ('key' in bias) return this.make(bias.key, bias.name, type, bias.numbers);
     const { constant } = bias;
     if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
     const wanted = `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`;

@@ -1,4 +1,5 @@
 // A plan may have been edited by hand: everything that it asks for is checked against the model before work begins.
+import { isDeepStrictEqual } from 'node:util';
 import { checkBlocks } from './blocks.js';
 import { BlockrankError } from './errors.js';
 import type { Layer } from './layers.js';
@@ -38,6 +39,19 @@ function checkSpec({ info }: Layer, plan: Extract<LayerPlan, { spec: unknown }>,
   const { spec, factorType } = plan;
   if (info.shape === null || info.reason !== undefined)
     throw wrong(info.id, `It cannot be rewritten: ${info.reason?.message ?? 'it has no weight.'}`);
+  if (info.factorized !== undefined) {
+    if (
+      isDeepStrictEqual(
+        { spec, factorType },
+        { spec: info.factorized.spec, factorType: info.factorized.factorType },
+      )
+    )
+      return;
+    throw wrong(
+      info.id,
+      `It is factorized already, and its factors are taken over as they are: ${JSON.stringify(info.factorized.spec)} in ${info.factorized.factorType}. Keep it, or leave the entry as it was planned.`,
+    );
+  }
   const blocks = checkBlocks(info.shape, spec, opset);
   if (blocks !== undefined) throw wrong(info.id, blocks.message);
   if (factorType === 'bfloat16' && opset < BFLOAT16_OPSET)

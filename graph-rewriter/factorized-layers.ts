@@ -12,6 +12,8 @@ import { readWeight } from './weight.js';
 
 export interface Factorized {
   readonly factors: Omit<Factors, 'V' | 'S' | 'U'>;
+  /** Monarch's output order of the published layers. */
+  readonly interleaved: boolean;
   readonly relativeError: number;
   readonly weightedError: number;
   /** Names of the stored factors, in the operator's order. */
@@ -53,16 +55,16 @@ export class FactorizedLayers {
         factor === 'U' && match.scale !== 1 ? factors.U.map((u) => u * match.scale) : factors[factor]!;
       await this.store.add(
         { name, dims: factorDims(factors, factor), type: plan.factorType },
-        encode(info, factor, values, plan.factorType),
+        encodeFactor(info, factor, values, plan.factorType),
       );
     }
     const { V, S, U, ...spec } = factors;
     const bytes = (V.length + (S?.length ?? 0) + U.length) * FLOAT_BYTES[plan.factorType];
-    return { factors: spec, relativeError, weightedError, names, bytes };
+    return { factors: spec, interleaved: false, relativeError, weightedError, names, bytes };
   }
 }
 
-function factorDims(f: Omit<Factors, 'V' | 'S' | 'U'>, name: FactorName): number[] {
+export function factorDims(f: Omit<Factors, 'V' | 'S' | 'U'>, name: FactorName): number[] {
   if (name === 'S') return [f.blocksOut, f.blocksIn, f.rank];
   if (f.structure === 'monarch')
     return name === 'V' ? [f.blocksOut, f.rank, f.in] : [f.out, f.blocksIn, f.rank];
@@ -86,7 +88,12 @@ function checkFactors(info: LayerInfo, match: Match, { factors }: Factorization)
     );
 }
 
-function encode(info: LayerInfo, factor: FactorName, values: Float32Array, type: FactorType): Uint8Array {
+export function encodeFactor(
+  info: LayerInfo,
+  factor: FactorName,
+  values: Float32Array,
+  type: FactorType,
+): Uint8Array {
   const limit = type === 'float16' ? 65504 : 3.38e38;
   const bad = values.findIndex((value) => !(Math.abs(value) <= limit));
   if (bad >= 0)

@@ -37,6 +37,10 @@ export function planRewrite(info: ModelInfo, options: PlanOptions = {}): Rewrite
   const layers = info.layers.map((layer): LayerPlan => {
     if (layer.reason !== undefined) return { id: layer.id, keep: layer.reason };
     if (!isSelected(layer)) return keep(layer, 'excluded', 'The include and exclude patterns leave it out.');
+    if (layer.factorized !== undefined)
+      return { id: layer.id, spec: layer.factorized.spec, factorType: layer.factorized.factorType };
+    if (options.recognisedOnly)
+      return keep(layer, 'excluded', 'Only layers that are factorized already were asked for.');
     if (isQuantized(layer) && options.include === undefined && options.rank === undefined)
       return keep(
         layer,

@@ -5,17 +5,17 @@ import type { Factorized } from './factorized-layers.js';
 import { type FunctionSpec, portableFunction } from './functions/index.js';
 import { DOMAIN } from './model.js';
 import { operatorName } from './operator-name.js';
-import type { Match } from './rule.js';
+import type { Fusion } from './rule.js';
 import type { FactorType } from './types.js';
 
 export interface Replacement {
-  readonly match: Match;
+  readonly match: Fusion;
   readonly factorized: Factorized;
   readonly factorType: FactorType;
 }
 
 export function nameOf({ match, factorized }: Replacement): string {
-  return operatorName(factorized.factors.structure, match.activation);
+  return operatorName(factorized.factors.structure, match.activation, factorized.interleaved);
 }
 
 /** One function for each operator name, wide enough for all nodes of that name. */
@@ -62,7 +62,7 @@ function specOf({ match, factorized, factorType }: Replacement): FunctionSpec {
   return {
     structure,
     activation: match.activation,
-    interleaved: false,
+    interleaved: factorized.interleaved,
     bias: match.bias !== undefined,
     ragged: inputs % blocksIn !== 0 || out % blocksOut !== 0,
     castFactors: factorType !== valueType(match),
@@ -71,6 +71,6 @@ function specOf({ match, factorized, factorType }: Replacement): FunctionSpec {
 }
 
 /** The rules accept no other types. */
-function valueType(match: Match): 'float32' | 'float16' {
-  return match.weight.dtype as 'float32' | 'float16';
+function valueType(match: Fusion): 'float32' | 'float16' {
+  return match.dtype as 'float32' | 'float16';
 }

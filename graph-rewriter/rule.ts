@@ -5,20 +5,39 @@ import type { Node } from './node.js';
 import type { Activation, Reason, ReasonCode } from './types.js';
 
 /** A constant row added to the product. */
-export interface Bias {
+export type Bias = StoredBias | ComputedBias;
+
+export interface StoredBias {
   /** Name of the value as it reaches the node that adds it. */
   readonly name: string;
   readonly constant: Constant;
   readonly scale: number;
 }
 
-/** activation(scale · X · W + bias), found in a graph. */
-export interface Match {
+/** A row that the model does not hold as it is added. */
+export interface ComputedBias {
+  /** Wished for the new tensor. */
+  readonly name: string;
+  /** Equal for equal rows. */
+  readonly key: string;
+  readonly numbers: () => Float32Array;
+}
+
+/** Nodes that one new node replaces: activation(product of X + bias). */
+export interface Fusion {
   readonly graph: Graph;
   /** The product first, then what is fused into it, in graph order. */
   readonly nodes: readonly [Node, ...Node[]];
   readonly input: string;
   readonly output: string;
+  /** Type of X and Y. */
+  readonly dtype: string;
+  readonly bias?: Bias;
+  readonly activation: Activation;
+}
+
+/** activation(scale · X · W + bias), found in a graph. */
+export interface Match extends Fusion {
   readonly weight: Constant;
   /** Name under which the product reads its weight. */
   readonly weightName: string;
@@ -27,8 +46,6 @@ export interface Match {
   readonly in: number;
   readonly out: number;
   readonly scale: number;
-  readonly bias?: Bias;
-  readonly activation: Activation;
 }
 
 /** "No" is a value too. */

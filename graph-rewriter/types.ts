@@ -20,6 +20,13 @@ export const REASON_CODES = [
   'rank-does-not-shrink',
   'blocks-do-not-fit',
   'kept-by-plan',
+  'factors-read-elsewhere',
+  'factors-not-adjacent',
+  'factor-not-constant',
+  'factor-order',
+  'factors-unlike-operator',
+  'factors-differ',
+  'shape-not-declared',
 ] as const;
 export type ReasonCode = (typeof REASON_CODES)[number];
 
@@ -68,8 +75,22 @@ export interface LayerInfo {
   readonly activation: Activation;
   /** Names of the nodes after this one that the new node replaces too (bias, activation), in graph order. */
   readonly fused: readonly string[];
+  /** Present where the layer has the structure already: its factors are taken over as they are. */
+  readonly factorized?: FactorizedInfo;
+  /** Why the layer is not taken for the beginning of a factorized one although it looks like it. Does not keep it from being rewritten. */
+  readonly nearMiss?: Reason;
   /** Absent where the layer can be rewritten. */
   readonly reason?: Reason;
+}
+
+/** A layer that was trained with a structure, as it was found. */
+export interface FactorizedInfo {
+  readonly spec: StructureSpec;
+  readonly factorType: FactorType;
+  /** Monarch's output order of the published layers. */
+  readonly interleaved: boolean;
+  /** Names of the stored factors. */
+  readonly weights: readonly string[];
 }
 
 export interface ModelInfo {
@@ -110,6 +131,8 @@ export interface PlanOptions {
   /** Weights with fewer elements stay dense. */
   readonly minSize?: number;
   readonly factorType?: FactorType;
+  /** Rewrites nothing but layers that have a structure already. */
+  readonly recognisedOnly?: boolean;
 }
 
 export interface ApplyOptions {

@@ -49,9 +49,10 @@ export async function rewrite(
   onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
   const { info, plan } = await planModel(input, options);
   const layers = plannedLayers(info, plan);
-  const covariances = options.calibration
-    ? await calibrate(input, layers, options.calibration, { signal, onProgress })
-    : undefined;
+  const covariances =
+    options.calibration && layers.length > 0
+      ? await calibrate(input, layers, options.calibration, { signal, onProgress })
+      : undefined;
   return applyPlan(input, output, plan, {
     factorize: factorizer(layers, covariances, options),
     overwrite,
@@ -59,9 +60,10 @@ export async function rewrite(
   });
 }
 
+/** The layers that are to be fitted: factors that a layer has already are not. */
 function plannedLayers(info: ModelInfo, plan: RewritePlan): LayerInfo[] {
   const planned = new Set(plan.layers.flatMap((entry) => ('spec' in entry ? [entry.id] : [])));
-  return info.layers.filter((layer) => planned.has(layer.id));
+  return info.layers.filter((layer) => planned.has(layer.id) && layer.factorized === undefined);
 }
 
 /** Counts weights: `applyPlan` asks once for each distinct one. */

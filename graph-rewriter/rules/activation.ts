@@ -4,7 +4,7 @@
 // between the product and the next single value are evaluated at sample points and compared with the known functions.
 import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
-import type { Match } from '../rule.js';
+import type { Fusion } from '../rule.js';
 import type { Activation } from '../types.js';
 import { formula, gelu, geluTanh, relu, scalar, silu } from './elementwise.js';
 
@@ -21,16 +21,16 @@ const SAMPLES = Array.from({ length: 129 }, (_, i) => (i - 64) / 8);
 /** Of max(1, |v|). The two GELUs differ by 1.8e-4 of that; constants that were rounded to float16 move a value by up to 4e-5. */
 const TOLERANCE = { float32: 2e-5, float16: 1e-4 } as const;
 
-export function fuseActivation(match: Match): Match {
+export function fuseActivation<T extends Fusion>(fusion: T): T {
   const region: Node[] = [];
   for (;;) {
-    const next = region.length < MAX_NODES ? nextNode(match.graph, match.output, region) : undefined;
-    if (next === undefined) return match;
+    const next = region.length < MAX_NODES ? nextNode(fusion.graph, fusion.output, region) : undefined;
+    if (next === undefined) return fusion;
     region.push(next);
-    const output = soleOutput(match.graph, match.output, region);
-    const activation = output === undefined ? undefined : recognise(match, region, output);
+    const output = soleOutput(fusion.graph, fusion.output, region);
+    const activation = output === undefined ? undefined : recognise(fusion, region, output);
     if (output !== undefined && activation !== undefined)
-      return { ...match, nodes: [...match.nodes, ...region], output, activation };
+      return { ...fusion, nodes: [...fusion.nodes, ...region], output, activation };
   }
 }
 
@@ -56,9 +56,9 @@ function soleOutput(graph: Graph, product: string, region: readonly Node[]): str
   return outside.length === 1 && outside[0] === region.at(-1)!.outputs[0] ? outside[0] : undefined;
 }
 
-function recognise(match: Match, region: readonly Node[], output: string): Activation | undefined {
-  const tolerance = match.weight.dtype === 'float16' ? TOLERANCE.float16 : TOLERANCE.float32;
-  const compute = compile(match.graph, match.output, region, output);
+function recognise(fusion: Fusion, region: readonly Node[], output: string): Activation | undefined {
+  const tolerance = fusion.dtype === 'float16' ? TOLERANCE.float16 : TOLERANCE.float32;
+  const compute = compile(fusion.graph, fusion.output, region, output);
   const computed = SAMPLES.map(compute);
   const isSame = (known: (v: number) => number) =>
     SAMPLES.every((v, i) => Math.abs(computed[i] - known(v)) <= tolerance * Math.max(1, Math.abs(v)));

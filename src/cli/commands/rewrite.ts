@@ -29,6 +29,7 @@ interface Flags {
   readonly calibration?: string[];
   readonly plan?: string;
   readonly planOut?: string;
+  readonly recognisedOnly?: boolean;
   readonly dryRun?: boolean;
   readonly overwrite?: boolean;
 }
@@ -62,6 +63,7 @@ export function addRewrite(program: Command): void {
       'leave layers dense whose node or weight name matches; may be repeated',
       repeated,
     )
+    .option('--recognised-only', 'rewrite nothing but layers that are low rank, BLAST or Monarch already')
     .option('--min-size <n>', 'leave weights with fewer elements dense', wholeNumber(0))
     .addOption(new Option('--factors <type>', 'type that factors are stored in').choices(FACTOR_TYPES))
     .addOption(new Option('--method <name>', 'how BLAST is fitted').choices(METHODS))
@@ -92,7 +94,8 @@ async function runRewrite(path: string, flags: Flags, context: CommandContext): 
   }
   const report = await rewrite(path, flags.output, { ...options, plan });
   const text = formatRewriteReport(report, context.width);
-  return { json: report, text: flags.calibration ? text : `${text}\n\n${UNCALIBRATED}` };
+  const isFitted = report.layers.some(({ layer, result }) => result && !layer.factorized);
+  return { json: report, text: flags.calibration || !isFitted ? text : `${text}\n\n${UNCALIBRATED}` };
 }
 
 function requireConsistent(model: string, flags: Flags): void {
@@ -121,10 +124,13 @@ function requireConsistent(model: string, flags: Flags): void {
     'exclude',
     'minSize',
     'factors',
+    'recognisedOnly',
   ] as const;
   const clash = planning.filter((name) => flags.plan !== undefined && flags[name] !== undefined);
   if (clash.length) {
-    const names = clash.map((name) => (name === 'minSize' ? '--min-size' : `--${name}`)).join(', ');
+    const names = clash
+      .map((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
+      .join(', ');
     throw new BlockrankError(
       'INVALID_ARGUMENT',
       `--plan says what is done with each layer: give it without ${names}, or edit the plan`,
@@ -138,6 +144,7 @@ function rewriteOptions(
   plan: RewritePlan | undefined,
 ): RewriteOptions {
   const { structure, keep, rank, blocks, include, exclude, minSize, method, iterations, seed } = flags;
+  const { recognisedOnly } = flags;
   const optional = {
     structure,
     keep,
@@ -146,6 +153,7 @@ function rewriteOptions(
     include,
     exclude,
     minSize,
+    recognisedOnly,
     method,
     iterations,
     seed,
