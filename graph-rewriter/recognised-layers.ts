@@ -11,7 +11,7 @@ import type { TensorStore } from './tensor-store.js';
 import type { LayerInfo, Reason } from './types.js';
 
 export class RecognisedLayers {
-  private readonly done = new Map<string, Factorized | Reason>();
+  private readonly stored = new Map<string, Factorized>();
 
   constructor(
     private readonly store: TensorStore,
@@ -19,38 +19,39 @@ export class RecognisedLayers {
   ) {}
 
   async get(info: LayerInfo, recognition: Recognition): Promise<Factorized | Reason> {
-    const key = info.weightKey!;
-    let result = this.done.get(key);
-    if (result === undefined) {
-      result = await this.take(info, recognition);
-      this.done.set(key, result);
-    }
-    return result;
-  }
-
-  private async take(info: LayerInfo, recognition: Recognition): Promise<Factorized | Reason> {
-    const { structure, factorType } = recognition;
-    const { spec, interleaved } = structure;
-    const shape = { ...spec, in: structure.in, out: structure.out };
-    const factorNames = FACTOR_NAMES[spec.structure];
-    const values = factorNames.map((name) => [name, factorNumbers(structure, name)] as const);
-    const bad = values.find(([, numbers]) => !numbers.every(Number.isFinite));
+    const { spec, in: inputs, out } = recognition.structure;
+    const numbers = FACTOR_NAMES[spec.structure].map(
+      (name) => [name, factorNumbers(recognition.structure, name)] as const,
+    );
+    const bad = numbers.find(([, values]) => !values.every(Number.isFinite));
     if (bad !== undefined)
       return {
         code: 'weight-not-finite',
         message: `Its factor ${bad[0]} holds a number that is not finite.`,
       };
-    const factors = { ...shape, ...Object.fromEntries(values) } as Factors;
+    const factors = { ...spec, in: inputs, out, ...Object.fromEntries(numbers) } as Factors;
     const reason = await checkRecognition(recognition, factors);
     if (reason !== undefined) return reason;
+    const key = info.weightKey!;
+    const stored = this.stored.get(key) ?? (await this.keep(info, recognition, factors));
+    this.stored.set(key, stored);
+    return stored;
+  }
+
+  private async keep(
+    info: LayerInfo,
+    { structure, factorType }: Recognition,
+    { V, S, U, ...shape }: Factors,
+  ): Promise<Factorized> {
     const names: string[] = [];
-    for (const [name, numbers] of values) {
-      const unique = this.names.unique(`${info.weight}.${name}`);
-      names.push(unique);
-      const tensor = { name: unique, dims: factorDims(shape, name), type: factorType };
-      await this.store.add(tensor, encodeFactor(info, name, numbers, factorType));
+    for (const factor of FACTOR_NAMES[shape.structure]) {
+      const name = this.names.unique(`${info.weight}.${factor}`);
+      names.push(name);
+      const bytes = encodeFactor(info, factor, { V, S, U }[factor]!, factorType);
+      await this.store.add({ name, dims: factorDims(shape, factor), type: factorType }, bytes);
     }
-    const bytes = values.reduce((sum, [, numbers]) => sum + numbers.length, 0) * FLOAT_BYTES[factorType];
+    const bytes = (V.length + (S?.length ?? 0) + U.length) * FLOAT_BYTES[factorType];
+    const { interleaved } = structure;
     return { factors: shape, interleaved, relativeError: 0, weightedError: 0, names, bytes };
   }
 }

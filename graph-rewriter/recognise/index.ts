@@ -5,12 +5,12 @@ import type { Node } from '../node.js';
 import type { Fusion } from '../rule.js';
 import { fuseActivation } from '../rules/activation.js';
 import { biasOf } from './bias.js';
-import { explain } from './near-miss.js';
+import { explain, interrupted } from './near-miss.js';
+import { chainBehind, type Seed, seedOf } from './ahead.js';
 import { exactType, multipliedType } from './factor-type.js';
 import { Interpreter } from './interpret.js';
 import { type Found, findIn, growRegion, possibleInputs, type Region, replaceable } from './region.js';
 import { Shapes } from './shapes.js';
-import { isKnown } from './size.js';
 import type { NearMiss, Reading, Structure } from './structure.js';
 import type { FactorType } from '../types.js';
 
@@ -39,57 +39,52 @@ export function recognise(graph: Graph, opset: number): Recognitions {
   const shapes = new Shapes(graph);
   const constants = new Interpreter(graph, shapes);
   for (const node of graph.nodes) {
-    const entering = taken.has(node) ? undefined : operandOfProduct(node, constants);
-    if (entering === undefined) continue;
-    const result = recogniseAt({ graph, shapes, opset }, node, entering);
-    if (result === undefined) continue;
-    if ('miss' in result) {
-      // The products behind it would only say so again.
-      if (!explained.has(node) && !node.is('Mul')) nearMisses.set(node, result.miss);
-      result.nodes.forEach((each) => explained.add(each));
-    } else {
+    const seed = taken.has(node) ? undefined : seedOf(node, constants);
+    if (seed === undefined) continue;
+    const chain = chainBehind(graph, seed, constants);
+    if (chain === undefined) {
+      const miss = interrupted(graph, seed, constants);
+      if (miss !== undefined) nearMisses.set(node, miss);
+      continue;
+    }
+    const result = recogniseAt({ graph, shapes, opset, taken }, seed);
+    if (result !== undefined && 'layer' in result) {
       layers.push(result.layer);
-      result.found.nodes.forEach((each) => taken.add(each));
+      [...result.nodes, ...result.layer.nodes].forEach((each) => taken.add(each));
+    } else if (result !== undefined) {
+      // The products behind it would only say so again.
+      if (!explained.has(node)) nearMisses.set(node, result.miss);
+      chain.forEach((each) => explained.add(each));
     }
   }
   return { layers, nearMisses };
-}
-
-const PRODUCTS = new Set(['MatMul', 'Gemm', 'Einsum', 'Mul']);
-
-/** What a product multiplies by a constant of two axes or more; undefined for other nodes. */
-function operandOfProduct(node: Node, constants: Interpreter): string | undefined {
-  if (!PRODUCTS.has(node.opType) || !node.is(node.opType)) return undefined;
-  const [a, b] = node.inputs.map((name) => isWide(constants, name));
-  return a === b ? undefined : node.inputs[a ? 1 : 0];
-}
-
-function isWide(constants: Interpreter, name: string): boolean {
-  const axes = constants.constant(name)?.axes ?? [];
-  return axes.flat().filter(({ size }) => isKnown(size)).length > 1;
 }
 
 interface Place {
   readonly graph: Graph;
   readonly shapes: Shapes;
   readonly opset: number;
+  /** Nodes of layers that were recognised before. */
+  readonly taken: ReadonlySet<Node>;
 }
 
-function recogniseAt(
-  { graph, shapes, opset }: Place,
-  seed: Node,
-  entering: string,
-): { layer: Recognition; found: Found } | { miss: NearMiss; nodes: readonly Node[] } | undefined {
-  const inputs = possibleInputs(graph, entering);
-  const regions = inputs.flatMap((input) => growRegion(graph, shapes, input, seed) ?? []);
+type Result = { readonly layer: Recognition; readonly nodes: readonly Node[] } | { readonly miss: NearMiss };
+
+function recogniseAt(place: Place, seed: Seed): Result | undefined {
+  const inputs = possibleInputs(place.graph, seed.entering, place.taken);
+  const regions = inputs.flatMap((input) => growRegion(place.graph, place.shapes, input, seed.node) ?? []);
   for (const region of regions) {
-    const whole = findIn(region, seed).found.filter(({ readElsewhere }) => readElsewhere === undefined);
-    const largest = whole.sort((a, b) => b.nodes.length - a.nodes.length)[0];
-    const layer = largest && describe({ graph, shapes, opset }, region, largest, seed);
-    if (layer !== undefined) return { layer, found: largest };
+    const whole = findIn(region, seed.node).found.filter(
+      ({ readElsewhere, nodes }) =>
+        readElsewhere === undefined && !nodes.some((node) => place.taken.has(node)),
+    );
+    for (const found of whole.sort((a, b) => b.nodes.length - a.nodes.length)) {
+      const layer = describe(place, region, found, seed.node);
+      if (layer !== undefined) return { layer, nodes: found.nodes };
+    }
   }
-  const miss = explain(graph, seed, regions);
-  return miss && { miss, nodes: regions.flatMap(({ nodes, stops }) => [...nodes, ...stops]) };
+  const miss = explain(seed, regions);
+  return miss && { miss };
 }
 
 /** Undefined where the types are not the operators'. */
@@ -111,7 +106,14 @@ function describe(place: Place, region: Region, found: Found, seed: Node): Recog
     structure,
     factorType,
     key: keyOf(structure),
-    checked: { ...place, values: region.forms, sizes: region.sizes, output },
+    checked: {
+      graph: place.graph,
+      shapes: place.shapes,
+      opset: place.opset,
+      values: region.forms,
+      sizes: region.sizes,
+      output,
+    },
   });
 }
 

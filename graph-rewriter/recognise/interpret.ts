@@ -68,7 +68,7 @@ export class Interpreter implements Context {
   }
 
   private apply(node: Node, operand: (input: number) => Form | undefined): Form | undefined {
-    if (!isStandardDomain(node.domain) || !Object.hasOwn(OPERATORS, node.opType)) return undefined;
+    if (!isFollowed(node)) return undefined;
     const first = operand(0);
     return first && OPERATORS[node.opType](node, (input) => (input === 0 ? first : operand(input)), this);
   }
@@ -104,6 +104,11 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   Gemm: gemm,
   Einsum: einsum,
 };
+
+/** A node whose value may be linear in its input. */
+export function isFollowed(node: Node): boolean {
+  return isStandardDomain(node.domain) && Object.hasOwn(OPERATORS, node.opType);
+}
 
 /** Nodes of these move numbers and change none. */
 export const PLUMBING: ReadonlySet<string> = new Set([

@@ -3,18 +3,18 @@ import { formula } from '../rules/elementwise.js';
 import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
 import type { ReasonCode } from '../types.js';
-import type { Form } from './form.js';
-import { PLUMBING } from './interpret.js';
+import { soleReader } from '../rule.js';
+import type { Seed } from './ahead.js';
+import { count, type Form } from './form.js';
+import { type Interpreter, PLUMBING } from './interpret.js';
 import { findIn, type Region } from './region.js';
-import { productOf } from './size.js';
 import type { NearMiss } from './structure.js';
 
 /** Undefined for a product that has nothing of a factorized layer. */
-export function explain(graph: Graph, seed: Node, regions: readonly Region[]): NearMiss | undefined {
-  const results = regions.map((region) => findIn(region, seed));
-  const shared = results
-    .flatMap(({ found }) => found)
-    .find(({ readElsewhere }) => readElsewhere !== undefined);
+export function explain(seed: Seed, regions: readonly Region[]): NearMiss | undefined {
+  const results = regions.map((region) => findIn(region, seed.node));
+  const found = results.flatMap((result) => result.found);
+  const shared = found.find(({ readElsewhere }) => readElsewhere !== undefined);
   if (shared !== undefined) {
     const { name, reader } = shared.readElsewhere!;
     const what = `${shared.structure.spec.structure} of rank ${shared.structure.spec.rank}`;
@@ -23,11 +23,16 @@ export function explain(graph: Graph, seed: Node, regions: readonly Region[]): N
       `It begins a ${what}, but '${name}' between its factors is also read by ${reader}.`,
     );
   }
+  if (found.length > 0)
+    return miss(
+      'weight-type',
+      `It begins a ${found[0].structure.spec.structure}, but its factors do not multiply in one of float32 and float16, or not exactly.`,
+    );
   const region = regions[0];
-  if (region === undefined) return isBlocked(graph, seed) ? unknownShape(seed) : undefined;
+  if (region === undefined) return seed.isBlocked ? unknownShape(seed.node) : undefined;
   const order = results.flatMap(({ misses }) => misses)[0];
   if (order !== undefined && hasBlocks(region)) return order;
-  return hasBlocks(region) ? stopped(region) : interrupted(region, seed);
+  return hasBlocks(region) ? stopped(region) : undefined;
 }
 
 /** The first node that ends a chain of block products. */
@@ -51,30 +56,43 @@ function stopped(region: Region): NearMiss | undefined {
   );
 }
 
-/** A product by a narrow matrix, then something that is not linear, then a product that makes it wide again. */
-function interrupted(region: Region, seed: Node): NearMiss | undefined {
-  const { graph, forms } = region;
-  const middle = region.stops.find(
-    (node) => formula(node) !== undefined && node.inputs.some((name) => isProduct(forms.get(name))),
-  );
-  const next = middle && graph.readers(middle.outputs[0]).find((node) => isMultiplication(node));
-  const first = forms.get(seed.outputs[0]);
-  if (middle === undefined || next === undefined || first === undefined) return undefined;
-  const [inner, narrow, wide] = [widthOf(forms.get(region.input)), widthOf(first), outWidth(graph, next)];
-  if (narrow * (inner + wide) >= inner * wide) return undefined;
+/** A product by a narrow matrix, then an activation, then a product that makes it wide again. */
+export function interrupted(
+  graph: Graph,
+  { node: first }: Seed,
+  constants: Interpreter,
+): NearMiss | undefined {
+  const inner = matrixSizes(first, constants);
+  const middle = inner && activationBehind(graph, first, constants);
+  const next =
+    middle && graph.readers(middle.outputs[0]).find((node) => ['MatMul', 'Gemm'].includes(node.opType));
+  const outer = next && next.inputs[0] === middle.outputs[0] ? matrixSizes(next, constants) : undefined;
+  if (outer === undefined || middle === undefined || next === undefined) return undefined;
+  const [[width, narrow], [, wide]] = [inner!, outer];
+  if (narrow * (width + wide) >= width * wide) return undefined;
   return miss(
     'factors-not-adjacent',
-    `${seed.label} and ${next.label} have a middle of ${narrow}, but ${middle.label} between them is not linear.`,
+    `${first.label} and ${next.label} have a middle of ${narrow}, but ${middle.label} between them is not linear.`,
   );
 }
 
-function outWidth(graph: Graph, node: Node): number {
-  const dims = graph.definerOf(node.inputs[1]).initializers.get(node.inputs[1])?.dims;
-  return dims?.length === 2 ? dims[node.is('Gemm') && node.int('transB', 0) !== 0 ? 0 : 1] : 0;
+/** The one elementwise node that reads the product, or the product with a bias. */
+function activationBehind(graph: Graph, product: Node, constants: Interpreter): Node | undefined {
+  let reader = soleReader(graph, product.outputs[0]);
+  if (reader?.is('Add') && reader.inputs.some((name) => constants.constant(name)))
+    reader = soleReader(graph, reader.outputs[0]);
+  return reader !== undefined && reader.inputs.length === 1 && formula(reader) !== undefined
+    ? reader
+    : undefined;
 }
 
-function widthOf(form: Form | undefined): number {
-  return form ? productOf((form.axes.at(-1) ?? []).map(({ size }) => size)).n : 0;
+/** [in, out] of a product by a matrix on the right. */
+function matrixSizes(node: Node, constants: Interpreter): readonly [number, number] | undefined {
+  const [rows, columns, more] = constants.constant(node.inputs[1] ?? '')?.axes ?? [];
+  if (rows === undefined || columns === undefined || more !== undefined) return undefined;
+  return node.is('Gemm') && node.int('transB', 0) !== 0
+    ? [count(columns), count(rows)]
+    : [count(rows), count(columns)];
 }
 
 /** Has a factor with more axes than a matrix. */
@@ -88,10 +106,6 @@ function hasBlocks({ forms }: Region): boolean {
 
 function isBlockShaped(dims: readonly number[]): boolean {
   return dims.filter((dim) => dim !== 1).length > 2;
-}
-
-function isBlocked(graph: Graph, seed: Node): boolean {
-  return seed.inputs.some((name) => isBlockShaped(graph.definerOf(name).initializers.get(name)?.dims ?? []));
 }
 
 function unknownShape(seed: Node): NearMiss {

@@ -34,11 +34,17 @@ export interface Found {
 }
 
 /** Values that may be the layer's x: the one that enters the product, or what it was before it was cut into blocks. The farthest comes first. */
-export function possibleInputs(graph: Graph, entering: string): string[] {
+export function possibleInputs(graph: Graph, entering: string, taken: ReadonlySet<Node>): string[] {
   const names = [entering];
   for (let i = 0; i < MAX_PLUMBING; i++) {
     const producer = graph.producer(names[0]);
-    if (producer === undefined || !PLUMBING.has(producer.opType) || !producer.is(producer.opType)) break;
+    if (
+      producer === undefined ||
+      taken.has(producer) ||
+      !PLUMBING.has(producer.opType) ||
+      !producer.is(producer.opType)
+    )
+      break;
     names.unshift(producer.inputs[0]);
   }
   return names;

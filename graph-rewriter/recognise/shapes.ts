@@ -37,16 +37,20 @@ export function isShapeStep(node: Node): boolean {
 }
 
 export class Shapes {
-  private readonly sizes = new Map<string, readonly Size[]>();
+  private known: Map<string, readonly Size[]> | undefined;
 
-  constructor(private readonly graph: Graph) {
-    const declared = declaredSizes(graph);
-    for (const name of graph.inputs) this.note(name, declared.get(name));
-    for (const node of graph.nodes) {
-      const [output] = node.outputs;
-      if (output !== undefined) this.note(output, this.infer(node) ?? declared.get(output));
-      for (const other of node.outputs.slice(1)) this.note(other, declared.get(other));
+  constructor(private readonly graph: Graph) {}
+
+  /** Made when first asked for: most models need none. */
+  private get sizes(): Map<string, readonly Size[]> {
+    if (this.known !== undefined) return this.known;
+    const declared = declaredSizes(this.graph);
+    this.known = new Map([...declared].filter(([name]) => this.graph.inputs.has(name)));
+    for (const node of this.graph.nodes) {
+      for (const output of node.outputs) this.note(output, declared.get(output));
+      this.note(node.outputs[0], this.infer(node));
     }
+    return this.known;
   }
 
   dims(name: string): readonly Size[] | undefined {
@@ -94,7 +98,7 @@ export class Shapes {
   }
 
   private note(name: string, sizes: readonly Size[] | undefined): void {
-    if (sizes !== undefined) this.sizes.set(name, sizes);
+    if (sizes !== undefined) this.known!.set(name, sizes);
   }
 
   private infer(node: Node): readonly Size[] | undefined {
