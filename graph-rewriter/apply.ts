@@ -98,10 +98,11 @@ async function factorizeLayers(
     const outcome = recognition
       ? await recognised.get(info, recognition)
       : await factorized.get(info, match!, plan);
+    const { factorType, compute = 'float' } = plan;
     results.push(
       'code' in outcome
         ? kept(info, outcome)
-        : rewritten(info, plan, { match: fusion, factorized: outcome, factorType: plan.factorType }),
+        : rewritten(info, plan, { match: fusion, factorized: outcome, factorType, compute }),
     );
     onProgress?.(++done, total, info);
   }
@@ -113,10 +114,9 @@ function kept(layer: LayerInfo, keep: Reason): Done {
 }
 
 function rewritten(layer: LayerInfo, plan: LayerPlan, replacement: Replacement): Done {
-  const { relativeError, weightedError, bytes } = replacement.factorized;
+  const { errors, bytes } = replacement.factorized;
   const result = {
-    relativeError,
-    weightedError,
+    ...errors,
     bytesBefore: layer.bytes,
     bytesAfter: bytes,
     op: nameOf(replacement),
@@ -157,7 +157,16 @@ async function write(
 function summary({ layer, plan, result }: LayerResult) {
   if (result === undefined || !('spec' in plan)) return undefined;
   const { op, relativeError, weightedError } = result;
-  return { node: layer.id, op, ...plan.spec, factorType: plan.factorType, relativeError, weightedError };
+  const { spec, factorType, compute } = plan;
+  return {
+    node: layer.id,
+    op,
+    ...spec,
+    factorType,
+    ...(compute && { compute }),
+    relativeError,
+    weightedError,
+  };
 }
 
 function refuseRewritten(model: Model): void {

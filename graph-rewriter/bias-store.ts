@@ -4,7 +4,7 @@ import { encodeFloats } from './floats.js';
 import type { Names } from './names.js';
 import type { Bias } from './rule.js';
 import type { TensorStore } from './tensor-store.js';
-import type { FactorType } from './types.js';
+import type { FloatFactorType } from './types.js';
 
 export class BiasStore {
   private readonly made = new Map<string, string>();
@@ -15,7 +15,7 @@ export class BiasStore {
   ) {}
 
   /** The name of the bias itself where it fits as it is, else of a scaled, flattened copy. */
-  async name(bias: Bias, type: FactorType): Promise<string> {
+  async name(bias: Bias, type: FloatFactorType): Promise<string> {
     if ('key' in bias) return this.make(bias.key, bias.name, type, bias.numbers);
     const { constant } = bias;
     if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
@@ -26,7 +26,7 @@ export class BiasStore {
   }
 
   /** For nodes without a bias where the function of their name takes one. */
-  zero(type: FactorType): Promise<string> {
+  zero(type: FloatFactorType): Promise<string> {
     const name = `blockrank.zero.${type}`;
     return this.make(name, name, type, () => new Float32Array(1));
   }
@@ -34,7 +34,7 @@ export class BiasStore {
   private async make(
     key: string,
     wanted: string,
-    type: FactorType,
+    type: FloatFactorType,
     values: () => Float32Array,
   ): Promise<string> {
     let name = this.made.get(key);

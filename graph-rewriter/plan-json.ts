@@ -2,6 +2,8 @@
 import { BlockrankError } from './errors.js';
 import { type Structure, STRUCTURES, type StructureSpec } from './factorize/types.js';
 import {
+  type Compute,
+  COMPUTES,
   FACTOR_TYPES,
   type FactorType,
   type LayerPlan,
@@ -51,7 +53,9 @@ function parseLayer(layer: Fields, at: string): LayerPlan {
   if (keep !== undefined) return { id, keep: parseReason(keep, `${at}.keep`) };
   if (layer.spec === undefined) throw wrong(at, 'spec and factorType, or keep', layer);
   const factorType = oneOf(FACTOR_TYPES, layer.factorType, `${at}.factorType`) as FactorType;
-  return { id, spec: parseSpec(fields(layer.spec, `${at}.spec`), `${at}.spec`), factorType };
+  const spec = parseSpec(fields(layer.spec, `${at}.spec`), `${at}.spec`);
+  if (layer.compute === undefined) return { id, spec, factorType };
+  return { id, spec, factorType, compute: oneOf(COMPUTES, layer.compute, `${at}.compute`) as Compute };
 }
 
 /** A bare string is a note by whoever edited the plan. */

@@ -1,12 +1,12 @@
 // Takes over the factors of layers that are factorized already: each distinct one once, checked against the layer's own nodes.
-import { encodeFactor, type Factorized, factorDims } from './factorized-layers.js';
+import type { Factorized } from './factorized-layers.js';
 import type { Factors } from './factorize/types.js';
-import { FLOAT_BYTES } from './floats.js';
-import { FACTOR_NAMES } from './functions/index.js';
+import { FACTOR_NAMES } from './functions/factor-inputs.js';
 import type { Names } from './names.js';
 import { checkRecognition } from './recognise/check.js';
 import type { Recognition } from './recognise/index.js';
 import { factorNumbers } from './recognise/numbers.js';
+import { storedFactors } from './stored-factors.js';
 import type { TensorStore } from './tensor-store.js';
 import type { LayerInfo, Reason } from './types.js';
 
@@ -41,17 +41,20 @@ export class RecognisedLayers {
   private async keep(
     info: LayerInfo,
     { structure, factorType }: Recognition,
-    { V, S, U, ...shape }: Factors,
+    factors: Factors,
   ): Promise<Factorized> {
     const names: string[] = [];
-    for (const factor of FACTOR_NAMES[shape.structure]) {
-      const name = this.names.unique(`${info.weight}.${factor}`);
-      names.push(name);
-      const bytes = encodeFactor(info, factor, { V, S, U }[factor]!, factorType);
-      await this.store.add({ name, dims: factorDims(shape, factor), type: factorType }, bytes);
+    const stored = storedFactors(info, { factors }, factorType, 1);
+    for (const { name, bytes, ...tensor } of stored) {
+      names.push(this.names.unique(`${info.weight}.${name}`));
+      await this.store.add({ ...tensor, name: names.at(-1)! }, bytes);
     }
-    const bytes = (V.length + (S?.length ?? 0) + U.length) * FLOAT_BYTES[factorType];
-    const { interleaved } = structure;
-    return { factors: shape, interleaved, relativeError: 0, weightedError: 0, names, bytes };
+    return {
+      factors: { ...structure.spec, in: structure.in, out: structure.out },
+      interleaved: structure.interleaved,
+      errors: { relativeError: 0, weightedError: 0 },
+      names,
+      bytes: stored.reduce((sum, { bytes }) => sum + bytes.length, 0),
+    };
   }
 }

@@ -18,6 +18,7 @@ export const REASON_CODES = [
   'too-small',
   'excluded',
   'rank-does-not-shrink',
+  'slower-than-dense',
   'blocks-do-not-fit',
   'kept-by-plan',
   'factors-read-elsewhere',
@@ -38,8 +39,15 @@ export interface Reason {
 
 export type WeightLocation = 'initializer' | 'constant-node' | 'external-data';
 export type FloatType = 'float32' | 'float16' | 'bfloat16' | 'float64';
-export const FACTOR_TYPES = ['float32', 'float16', 'bfloat16'] as const;
+export const FLOAT_FACTOR_TYPES = ['float32', 'float16', 'bfloat16'] as const;
+export type FloatFactorType = (typeof FLOAT_FACTOR_TYPES)[number];
+/** int8: V and U as integers with scales; the scales and S are float16. */
+export const FACTOR_TYPES = [...FLOAT_FACTOR_TYPES, 'int8'] as const;
 export type FactorType = (typeof FACTOR_TYPES)[number];
+
+/** What the kernels may compute products in: attribute `compute` of docs/operators.md. */
+export const COMPUTES = ['float', 'bfloat16', 'int8'] as const;
+export type Compute = (typeof COMPUTES)[number];
 
 export const ACTIVATIONS = ['none', 'relu', 'gelu', 'gelu_tanh', 'silu'] as const;
 export type Activation = (typeof ACTIVATIONS)[number];
@@ -86,7 +94,7 @@ export interface LayerInfo {
 /** A layer that was trained with a structure, as it was found. */
 export interface FactorizedInfo {
   readonly spec: StructureSpec;
-  readonly factorType: FactorType;
+  readonly factorType: FloatFactorType;
   /** Monarch's output order of the published layers. */
   readonly interleaved: boolean;
   /** Names of the stored factors. */
@@ -107,7 +115,13 @@ export interface ModelInfo {
 
 /** The decision for one layer: a structure, or dense with the reason. */
 export type LayerPlan =
-  | { readonly id: string; readonly spec: StructureSpec; readonly factorType: FactorType }
+  | {
+      readonly id: string;
+      readonly spec: StructureSpec;
+      readonly factorType: FactorType;
+      /** `float` where it is absent; `int8` for int8 factors alone, `bfloat16` for the others. */
+      readonly compute?: Compute;
+    }
   | { readonly id: string; readonly keep: Reason };
 
 /** Written as JSON by `--plan-out`, edited by hand if wished, applied by `--plan`. */
@@ -120,7 +134,7 @@ export interface RewritePlan {
 
 export interface PlanOptions {
   readonly structure?: StructureSpec['structure'];
-  /** Bytes kept of each rewritten weight, 0…1. Give this or `rank`. */
+  /** Bytes kept of each rewritten weight, 0…1, scales of int8 factors included. Give this or `rank`; without either, half of the bytes and half of the numbers at most are kept. */
   readonly keep?: number;
   readonly rank?: number;
   /** One count for both sides, or [blocksIn, blocksOut]. */
@@ -131,6 +145,8 @@ export interface PlanOptions {
   /** Weights with fewer elements stay dense. */
   readonly minSize?: number;
   readonly factorType?: FactorType;
+  /** Default `float`. `int8` makes the factors int8. */
+  readonly compute?: Compute;
   /** Rewrites nothing but layers that have a structure already. */
   readonly recognisedOnly?: boolean;
 }
@@ -160,11 +176,12 @@ export interface DensifyReport {
   readonly nodes: readonly string[];
 }
 
-/** Supplied by the caller of `applyPlan`; called once for each distinct weight. */
+/** Supplied by the caller of `applyPlan`; called once for each distinct weight. Where it leaves int8 factors unquantized, `applyPlan` rounds them. */
 export type FactorizeLayer = (
   layer: LayerInfo,
   weight: DenseWeight,
   spec: StructureSpec,
+  factorType: FactorType,
 ) => Promise<Factorization>;
 
 export interface LayerResult {
@@ -175,6 +192,8 @@ export interface LayerResult {
   readonly result?: {
     readonly relativeError: number;
     readonly weightedError: number;
+    /** Of int8 factors: the part of both errors that rounding added. */
+    readonly quantization?: { readonly relativeError: number; readonly weightedError: number };
     readonly bytesBefore: number;
     readonly bytesAfter: number;
     /** Operator name that was written, e.g. BlastMatMulGelu. */

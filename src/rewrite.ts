@@ -2,6 +2,7 @@
 import { applyPlan } from '../graph-rewriter/apply.js';
 import { factorize } from '../graph-rewriter/factorize/index.js';
 import type { FactorizeRequest } from '../graph-rewriter/factorize/types.js';
+import { BlockrankError, type ErrorCode } from '../graph-rewriter/errors.js';
 import { inspectModel } from '../graph-rewriter/inspect.js';
 import { planRewrite } from '../graph-rewriter/plan.js';
 import type {
@@ -14,6 +15,7 @@ import type {
 } from '../graph-rewriter/types.js';
 import { calibrate, type CalibrationSource, type Covariances } from './calibrate.js';
 import type { OnProgress } from './progress.js';
+import { DEFAULT_TOKENS, keepDenseIfSlower } from './speed/keep-dense.js';
 
 export interface RewriteOptions
   extends PlanOptions, Pick<FactorizeRequest, 'method' | 'iterations' | 'seed' | 'engine'> {
@@ -21,6 +23,13 @@ export interface RewriteOptions
   readonly plan?: RewritePlan;
   /** Real inputs that the factors are fitted to. Without them the weights alone are approximated. */
   readonly calibration?: CalibrationSource;
+  /**
+   * Leave a layer dense where its factors would be slower on this CPU at `tokens`, by measurement (seconds; cached). Default true. Not done for a
+   * given plan, nor where the operators cannot be loaded.
+   */
+  readonly keepDenseIfSlower?: boolean;
+  /** Rows of X a run that matter: a token each. Default 1 and 128. */
+  readonly tokens?: readonly number[];
   /** Allows the output to be the input itself. */
   readonly overwrite?: boolean;
   readonly signal?: AbortSignal;
@@ -30,11 +39,35 @@ export interface RewriteOptions
 /** What `rewrite` would do with each layer. Errors as `inspectModel` and `planRewrite`. */
 export async function planModel(
   path: string,
-  options: PlanOptions & Pick<RewriteOptions, 'plan'> = {},
+  options: Omit<RewriteOptions, 'overwrite'> = {},
 ): Promise<{ info: ModelInfo; plan: RewritePlan }> {
   const info = await inspectModel(path);
-  return { info, plan: options.plan ?? planRewrite(info, options) };
+  if (options.plan) return { info, plan: options.plan };
+  const plan = planRewrite(info, options);
+  return { info, plan: options.keepDenseIfSlower === false ? plan : await keepFaster(info, plan, options) };
 }
+
+async function keepFaster(info: ModelInfo, plan: RewritePlan, options: RewriteOptions): Promise<RewritePlan> {
+  const { tokens = DEFAULT_TOKENS, signal, onProgress } = options;
+  try {
+    return await keepDenseIfSlower(info, plan, { tokens, signal, onProgress });
+  } catch (error) {
+    // Rewriting needs no operators; a machine that only rewrites may have none.
+    if (!(error instanceof BlockrankError) || !LOADER_CODES.includes(error.code)) throw error;
+    onProgress?.({ step: `nothing timed: ${error.message.split('\n')[0]}`, done: 1, total: 1 });
+    return plan;
+  }
+}
+
+const LOADER_CODES: readonly ErrorCode[] = [
+  'NATIVE_MISSING',
+  'LIBRARY_NOT_FOUND',
+  'LIBRARY_INVALID',
+  'LIBRARY_INCOMPATIBLE',
+  'HOOK_FAILED',
+  'ORT_NOT_FOUND',
+  'ORT_UNSUPPORTED',
+];
 
 /**
  * Writes `output`: the model `input` with its dense weights replaced as planned.
@@ -74,12 +107,13 @@ function factorizer(
 ): FactorizeLayer {
   const total = new Set(layers.map((layer) => layer.weightKey ?? layer.id)).size;
   let finished = 0;
-  return async (layer, weight, spec) => {
+  return async (layer, weight, spec, factorType) => {
     const step = `factorizing ${layer.id}`;
     const covariance = covariances?.(layer);
     const result = await factorize({
       weight,
       spec,
+      factorType,
       onProgress: (fraction) => onProgress?.({ step, done: finished + fraction, total }),
       ...(method ? { method } : {}),
       ...(iterations === undefined ? {} : { iterations }),

@@ -5,7 +5,7 @@ import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
 import { dataTypeNumber, GRAPH, MODEL } from '../schema.js';
 import type { Tensor } from '../tensor.js';
-import type { FactorType } from '../types.js';
+import type { FloatFactorType } from '../types.js';
 import { delimited } from '../wire/pieces.js';
 import type { Shapes } from './shapes.js';
 import type { Size } from './size.js';
@@ -27,7 +27,7 @@ export interface ExcerptRequest {
   /** Sizes of the input. */
   readonly sizes: readonly Size[];
   readonly output: string;
-  readonly dtype: FactorType;
+  readonly dtype: FloatFactorType;
 }
 
 export interface Excerpt {
@@ -96,8 +96,9 @@ function knownSize({ n, symbols }: Size, open: Map<string, number>): number {
 
 function encodeConstant(name: string, tensor: Tensor) {
   const { dims, dtype } = tensor;
-  const header = { name, dims: [...dims], dataType: dataTypeNumber(dtype as FactorType) };
+  const header = { name, dims: [...dims], dataType: dataTypeNumber(dtype as FloatFactorType) };
   if (dtype === 'float64') return { ...header, doubleData: [...tensor.numbers()] };
-  if (isFloatType(dtype)) return { ...header, rawData: encodeFloats(tensor.numbers(), dtype as FactorType) };
+  if (isFloatType(dtype))
+    return { ...header, rawData: encodeFloats(tensor.numbers(), dtype as FloatFactorType) };
   return { ...header, rawData: new Uint8Array(BigInt64Array.from(tensor.integers(), BigInt).buffer) };
 }

@@ -1,6 +1,6 @@
 // In which types a factorized layer multiplies, and stores its factors.
 import { BFLOAT16_OPSET } from '../check-plan.js';
-import { FACTOR_TYPES, type FactorType } from '../types.js';
+import { FLOAT_FACTOR_TYPES, type FloatFactorType } from '../types.js';
 import type { Part, Structure } from './structure.js';
 
 /** Of x and y: the type that all constants multiply in; undefined where the operators do not have it. */
@@ -17,15 +17,19 @@ export function multipliedType({
 }
 
 /** The narrowest type that holds every number of the factors as it multiplies. */
-export function exactType({ parts }: Structure, dtype: FactorType, opset: number): FactorType | undefined {
+export function exactType(
+  { parts }: Structure,
+  dtype: FloatFactorType,
+  opset: number,
+): FloatFactorType | undefined {
   const types = new Set(parts.flatMap(tensorsOf).map(({ exactType }) => exactType));
   const [type] = types;
-  if (![...types].every((each) => (FACTOR_TYPES as readonly string[]).includes(each))) return undefined;
+  if (![...types].every((each) => (FLOAT_FACTOR_TYPES as readonly string[]).includes(each))) return undefined;
   // U takes the coefficient: by a power of two it keeps its digits, by others it needs those of the model's arithmetic.
   const isExact =
     types.size === 1 && parts.every(({ coefficient }) => Number.isInteger(Math.log2(Math.abs(coefficient))));
   if (!isExact) return dtype === 'float16' && types.size === 1 && type === 'float16' ? 'float16' : 'float32';
-  return type === 'bfloat16' && opset < BFLOAT16_OPSET ? 'float32' : (type as FactorType);
+  return type === 'bfloat16' && opset < BFLOAT16_OPSET ? 'float32' : (type as FloatFactorType);
 }
 
 export function tensorsOf({ V, S, U }: Part) {

@@ -12,13 +12,13 @@ import { Interpreter } from './interpret.js';
 import { type Found, findIn, growRegion, possibleInputs, type Region, replaceable } from './region.js';
 import { Shapes } from './shapes.js';
 import type { NearMiss, Reading, Structure } from './structure.js';
-import type { FactorType } from '../types.js';
+import type { FloatFactorType } from '../types.js';
 
 /** A factorized layer: the nodes that one operator replaces, the first product first, and where its factors are. */
 export interface Recognition extends Fusion {
   readonly structure: Structure;
   /** The narrowest type that holds all factors exactly. */
-  readonly factorType: FactorType;
+  readonly factorType: FloatFactorType;
   /** Equal where the same stored numbers are used the same way. */
   readonly key: string;
   /** What is run to check the factors: the layer before its activation. */

@@ -1,9 +1,8 @@
 // The numbers of stored tensors in the order of indices, and sums over them.
 import { type Axis, count, type Factor, type Index, indicesOf, type Term } from './form.js';
+import type { FactorName } from '../functions/factor-inputs.js';
 import { without } from './sets.js';
 import type { Part, Structure } from './structure.js';
-
-export type FactorName = 'V' | 'S' | 'U';
 
 /** One factor in the layout of docs/operators.md, all parts beside each other along the rank; coefficients are in U. */
 export function factorNumbers(structure: Structure, name: FactorName): Float32Array {

@@ -1,7 +1,7 @@
 // How layers and plans are shown to people.
 import type { StructureSpec } from '../../graph-rewriter/factorize/types.js';
 import type { LayerInfo, LayerResult, Reason, RewriteReport } from '../../graph-rewriter/types.js';
-import { count, formatBytes, formatNumber, formatPercent, formatShape } from './format.js';
+import { count, formatBytes, formatNumber, formatPercent, formatShape } from '../format.js';
 import { groupBy } from './group.js';
 import { formatTable } from './table.js';
 
@@ -54,17 +54,7 @@ export function formatRewriteReport(report: RewriteReport, width: number): strin
   const kept = report.layers.flatMap(({ layer, plan }) =>
     'keep' in plan ? [{ layer, reason: plan.keep }] : [],
   );
-  // Without calibration both errors are the same number.
-  const calibrated = rewritten.some(({ result }) => result?.weightedError !== result?.relativeError);
-  const shown = calibrated ? RESULT_COLUMNS : RESULT_COLUMNS.slice(0, -1);
-  if (rewritten.length)
-    parts.push(
-      formatTable(
-        shown,
-        rewritten.map((layer) => resultRow(layer).slice(0, shown.length)),
-        width,
-      ),
-    );
+  if (rewritten.length) parts.push(formatResults(rewritten, width));
   if (kept.length) parts.push(formatKept(kept, width));
   parts.push(
     `${count(rewritten.length, 'layer')} rewritten, ${kept.length} kept; ` +
@@ -73,6 +63,22 @@ export function formatRewriteReport(report: RewriteReport, width: number): strin
   return parts.join('\n\n');
 }
 
+function formatResults(rewritten: readonly LayerResult[], width: number): string {
+  // Without calibration both errors are the same number.
+  const calibrated = rewritten.some(({ result }) => result?.weightedError !== result?.relativeError);
+  const rounded = rewritten.some(({ result }) => result?.quantization);
+  const isShown = [...RESULT_COLUMNS.map(() => true), calibrated, rounded];
+  const only = <T>(cells: readonly T[]) => cells.filter((_, i) => isShown[i]);
+  return formatTable(
+    only([...RESULT_COLUMNS, WEIGHTED, ROUNDING]),
+    rewritten.map(resultRow).map(only),
+    width,
+  );
+}
+
+const WEIGHTED = { title: 'weighted', align: 'right' } as const;
+/** In the metric of the column before it. */
+const ROUNDING = { title: 'of int8', align: 'right' } as const;
 const RESULT_COLUMNS = [
   { title: 'rewritten' },
   { title: 'in × out', align: 'right' },
@@ -82,7 +88,6 @@ const RESULT_COLUMNS = [
   { title: 'before', align: 'right' },
   { title: 'after', align: 'right' },
   { title: 'error', align: 'right' },
-  { title: 'weighted', align: 'right' },
 ] as const;
 
 function resultRow({ layer, plan, result }: LayerResult): string[] {
@@ -97,5 +102,6 @@ function resultRow({ layer, plan, result }: LayerResult): string[] {
     formatBytes(result.bytesAfter),
     formatNumber(result.relativeError),
     formatNumber(result.weightedError),
+    result.quantization ? formatNumber(result.quantization.weightedError) : '',
   ];
 }

@@ -4,7 +4,7 @@ import { inspectModel } from '../../../graph-rewriter/inspect.js';
 import { operatorName } from '../../../graph-rewriter/operator-name.js';
 import { planRewrite } from '../../../graph-rewriter/plan.js';
 import type { FactorizedInfo, LayerInfo, LayerPlan, ModelInfo } from '../../../graph-rewriter/types.js';
-import { count, formatBytes, formatPercent, formatShape } from '../format.js';
+import { count, formatBytes, formatPercent, formatShape } from '../../format.js';
 import { formatKept, formatNearMisses, formatStructure } from '../layers.js';
 import { runCommand } from '../run.js';
 import { formatTable } from '../table.js';

@@ -5,11 +5,17 @@ import { BlockrankError } from '../../../graph-rewriter/errors.js';
 import { METHODS, STRUCTURES, type Method, type Structure } from '../../../graph-rewriter/factorize/types.js';
 import { formatPlan, parsePlan } from '../../../graph-rewriter/plan.js';
 import { isSameFile } from '../../../graph-rewriter/same-file.js';
-import type { FactorType, LayerInfo, ModelInfo, RewritePlan } from '../../../graph-rewriter/types.js';
+import type {
+  Compute,
+  FactorType,
+  LayerInfo,
+  ModelInfo,
+  RewritePlan,
+} from '../../../graph-rewriter/types.js';
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
-import { count, formatBytes, formatShape } from '../format.js';
+import { count, formatBytes, formatShape } from '../../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
-import { blockCounts, repeated, share, wholeNumber } from '../parsers.js';
+import { blockCounts, compute, factorType, repeated, share, tokenCounts, wholeNumber } from '../parsers.js';
 import { runCommand, type CommandContext, type CommandResult } from '../run.js';
 import { formatTable } from '../table.js';
 
@@ -23,11 +29,14 @@ interface Flags {
   readonly exclude?: string[];
   readonly minSize?: number;
   readonly factors?: FactorType;
+  readonly compute?: Compute;
   readonly method?: Method;
   readonly iterations?: number;
   readonly seed?: number;
   readonly calibration?: string[];
   readonly plan?: string;
+  readonly tokens?: number[];
+  readonly keepDenseIfSlower: boolean;
   readonly planOut?: string;
   readonly recognisedOnly?: boolean;
   readonly dryRun?: boolean;
@@ -36,7 +45,6 @@ interface Flags {
 
 const UNCALIBRATED =
   'The factors were fitted to the weights alone. With --calibration <real inputs> they cost far less accuracy; compare with validate.';
-const FACTOR_TYPES: readonly FactorType[] = ['float32', 'float16', 'bfloat16'];
 
 export function addRewrite(program: Command): void {
   program
@@ -65,7 +73,8 @@ export function addRewrite(program: Command): void {
     )
     .option('--recognised-only', 'rewrite nothing but layers that are low rank, BLAST or Monarch already')
     .option('--min-size <n>', 'leave weights with fewer elements dense', wholeNumber(0))
-    .addOption(new Option('--factors <type>', 'type that factors are stored in').choices(FACTOR_TYPES))
+    .option('--factors <type>', 'type that factors are stored in: fp32, fp16, bf16 or int8', factorType)
+    .option('--compute <type>', 'what kernels may compute products in: float, bf16 or int8', compute)
     .addOption(new Option('--method <name>', 'how BLAST is fitted').choices(METHODS))
     .option('--iterations <n>', 'sweeps of the fit', wholeNumber(1))
     .option('--seed <n>', 'seed of the fit', wholeNumber(0))
@@ -74,6 +83,8 @@ export function addRewrite(program: Command): void {
       'inputs to fit the factors to: test_data_set folders or .npz; may be repeated',
       repeated,
     )
+    .option('--tokens <n,…>', 'rows a run that must not get slower (default: 1,128)', tokenCounts)
+    .option('--no-keep-dense-if-slower', 'rewrite layers too that the factors make slower on this machine')
     .option('--plan <file>', 'apply this plan instead of making one')
     .option('--plan-out <file>', 'write the plan as JSON, to edit and apply with --plan')
     .option('--dry-run', 'print the plan and write no model')
@@ -124,6 +135,7 @@ function requireConsistent(model: string, flags: Flags): void {
     'exclude',
     'minSize',
     'factors',
+    'compute',
     'recognisedOnly',
   ] as const;
   const clash = planning.filter((name) => flags.plan !== undefined && flags[name] !== undefined);
@@ -165,6 +177,9 @@ function rewriteOptions(
       Object.entries(optional).filter(([, value]) => value !== undefined),
     ) as RewriteOptions),
     ...(flags.factors ? { factorType: flags.factors } : {}),
+    keepDenseIfSlower: flags.keepDenseIfSlower,
+    ...(flags.tokens ? { tokens: flags.tokens } : {}),
+    ...(flags.compute ? { compute: flags.compute } : {}),
     ...(flags.calibration ? { calibration: { paths: flags.calibration } } : {}),
     overwrite: flags.overwrite ?? false,
     signal: context.signal,
@@ -178,7 +193,7 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
   const kept = plan.layers.flatMap((entry) =>
     'keep' in entry ? [{ layer: entry, reason: entry.keep }] : [],
   );
-  const rows = rewritten.map(({ id, spec, factorType }) => {
+  const rows = rewritten.map(({ id, spec, factorType, compute }) => {
     const layer = layers.get(id) as LayerInfo;
     return [
       id,
@@ -187,7 +202,7 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
       spec.structure,
       formatBlocks(spec),
       String(spec.rank),
-      factorType,
+      compute === undefined ? factorType : `${factorType}, computed in ${compute}`,
     ];
   });
   const columns = [

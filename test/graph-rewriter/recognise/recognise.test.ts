@@ -144,12 +144,12 @@ describe('recognise', () => {
     const second = blastNodes()
       .slice(2)
       .map((each) => renamed(each, ['cutX', 'blocks', 'x', 'v', 's', 'u', 'cut', 'join', 'zero', 'one']));
-    const nodes = [...blastNodes(), ...second, node('Add', ['y', 'y.second'], ['d'])];
+    const nodes = [...blastNodes(), ...second, node('Mul', ['y', 'y.second'], ['d'])];
     const outputs = [valueInfo('d', ['n', OUT])];
     const bytes = blastModel({ nodes, outputs });
     expect(await rewriteAndRun(bytes)).to.deep.equal(['BlastMatMul', 'BlastMatMul']);
     const all = await rewrite(bytes);
-    expect(opsOf(all.target)).to.deep.equal(['BlastMatMul', 'BlastMatMul', 'Add']);
+    expect(opsOf(all.target)).to.deep.equal(['BlastMatMul', 'BlastMatMul', 'Mul']);
     const one = await rewrite(bytes, { exclude: ['inner'] });
     expect(opsOf(one.target).filter((op) => op === 'BlastMatMul')).to.have.length(1);
     await runModel(one.target, { x: { dims: [2, IN], data: random(2 * IN, 1) } });
