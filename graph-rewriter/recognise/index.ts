@@ -48,12 +48,13 @@ export function recognise(graph: Graph, opset: number): Recognitions {
       continue;
     }
     const result = recogniseAt({ graph, shapes, opset, taken }, seed);
-    if (result !== undefined && 'layer' in result) {
-      layers.push(result.layer);
-      [...result.nodes, ...result.layer.nodes].forEach((each) => taken.add(each));
-    } else if (result !== undefined) {
+    if (result === undefined) continue;
+    if ('structure' in result) {
+      layers.push(result);
+      result.nodes.forEach((each) => taken.add(each));
+    } else {
       // The products behind it would only say so again.
-      if (!explained.has(node)) nearMisses.set(node, result.miss);
+      if (!explained.has(node)) nearMisses.set(node, result);
       chain.forEach((each) => explained.add(each));
     }
   }
@@ -68,9 +69,7 @@ interface Place {
   readonly taken: ReadonlySet<Node>;
 }
 
-type Result = { readonly layer: Recognition; readonly nodes: readonly Node[] } | { readonly miss: NearMiss };
-
-function recogniseAt(place: Place, seed: Seed): Result | undefined {
+function recogniseAt(place: Place, seed: Seed): Recognition | NearMiss | undefined {
   const inputs = possibleInputs(place.graph, seed.entering, place.taken);
   const regions = inputs.flatMap((input) => growRegion(place.graph, place.shapes, input, seed.node) ?? []);
   for (const region of regions) {
@@ -80,11 +79,10 @@ function recogniseAt(place: Place, seed: Seed): Result | undefined {
     );
     for (const found of whole.sort((a, b) => b.nodes.length - a.nodes.length)) {
       const layer = describe(place, region, found, seed.node);
-      if (layer !== undefined) return { layer, nodes: found.nodes };
+      if (layer !== undefined) return layer;
     }
   }
-  const miss = explain(seed, regions);
-  return miss && { miss };
+  return explain(seed, regions);
 }
 
 /** Undefined where the types are not the operators'. */
