@@ -1,7 +1,7 @@
 // Replaces nodes of a graph and its bodies by others and drops the constants that only they read.
 import type { onnx } from 'onnx-proto';
 import { isStep } from './constants.js';
-import { isShapeStep } from './recognise/shapes.js';
+import { isShapeStep } from './recognise/shape-values.js';
 import { nodeField } from './encode.js';
 import type { Graph } from './graph.js';
 import type { Node } from './node.js';

@@ -4,9 +4,11 @@ import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
 import { isFloatType } from '../floats.js';
 import { dataTypeName, isStandardDomain } from '../schema.js';
-import { add, contract, matmul, multiply, reduceSum } from './algebra.js';
+import { add, matmul, multiply, reduceSum } from './algebra.js';
+import { einsum } from './einsum.js';
 import { axisSize, type Form, isConstant, newAxis, scaled } from './form.js';
 import { reshape, squeeze, transpose, unsqueeze } from './plumbing.js';
+import { shapeValues } from './shape-values.js';
 import type { Shapes } from './shapes.js';
 import { type Size, size } from './size.js';
 import { castStored, findStored, type StoredTensor } from './stored.js';
@@ -40,7 +42,7 @@ export class Interpreter implements Context {
 
   integers(name: string): readonly Size[] | undefined {
     const dims = (value: string) => this.forms.get(value)?.axes.map(axisSize) ?? this.shapes.dims(value);
-    return this.shapes.integers(name, dims);
+    return shapeValues(this.graph, name, dims);
   }
 
   /** A form of x, or a constant. */
@@ -102,7 +104,11 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
     return by ? scaled(operand(0)!, 1 / by) : undefined;
   },
   Gemm: gemm,
-  Einsum: einsum,
+  Einsum: (node, operand) =>
+    einsum(
+      node.string('equation', ''),
+      node.inputs.map((_, i) => operand(i)),
+    ),
 };
 
 /** A node whose value may be linear in its input. */
@@ -140,49 +146,13 @@ function gemm(node: Node, operand: (input: number) => Form | undefined): Form | 
   return c && add(scaledProduct, scaled(c, node.float('beta', 1)));
 }
 
-/** Of one or two values; `...` stands for the axes that no letter names. */
-function einsum(node: Node, operand: (input: number) => Form | undefined): Form | undefined {
-  const equation = node.string('equation', '').replace(/\s/g, '');
-  const [left, explicit] = equation.split('->');
-  const inputs = left.split(',');
-  const values = inputs.map((_, i) => operand(i));
-  if (values.includes(undefined) || values.length > 2 || values.length !== node.inputs.length)
-    return undefined;
-  const labels = inputs.map((letters, i) => expand(letters, values[i]!.axes.length));
-  if (labels.some((all) => all === undefined || new Set(all).size !== all.length)) return undefined;
-  const free = Math.max(...labels.map((all) => all!.filter((label) => typeof label === 'number').length));
-  const result = expand(explicit ?? implicit(inputs), free + letterCount(explicit ?? implicit(inputs)));
-  if (result === undefined || new Set(result).size !== result.length) return undefined;
-  const one: Form = { axes: [], terms: [{ coefficient: 1, factors: [] }] };
-  return contract(values[0]!, labels[0]!, values[1] ?? one, labels[1] ?? [], result);
-}
-
-/** The axes of `...` are numbered from the right, as they are broadcast. */
-function expand(letters: string, rank: number): (string | number)[] | undefined {
-  const [before, after] = letters.includes('...') ? letters.split('...') : [letters, undefined];
-  const free = rank - letterCount(letters);
-  if (free < 0 || (after === undefined && free !== 0)) return undefined;
-  return [...before, ...Array.from({ length: free }, (_, i) => free - 1 - i), ...(after ?? '')];
-}
-
-function letterCount(letters: string): number {
-  return letters.replace('...', '').length;
-}
-
-/** Without an arrow: the letters that stand once, in alphabetical order. */
-function implicit(inputs: readonly string[]): string {
-  const all = inputs.join('').replaceAll('.', '');
-  const once = [...all].filter((letter) => all.split(letter).length === 2).sort();
-  return (inputs.some((letters) => letters.includes('...')) ? '...' : '') + once.join('');
-}
-
 /** Of a constant: which type its numbers have then. A value of x that is widened for a sum is narrowed again after it. */
 function castForm(form: Form, node: Node): Form | undefined {
   const [term] = form.terms;
   const type = dataTypeName(node.int('to', 0));
   if (!isConstant(form)) return isFloatType(type) ? { ...form, type } : undefined;
   if (form.terms.length !== 1 || term.factors.length > 1) return undefined;
-  if (term.factors.length === 0) return form;
+  if (term.factors.length === 0) return type === 'float32' ? form : undefined;
   const tensor = castStored(term.factors[0].tensor, node);
   return tensor && { ...form, terms: [{ ...term, factors: [{ ...term.factors[0], tensor }] }] };
 }

@@ -26,7 +26,8 @@ function resolve(own: readonly Size[], target: readonly Size[], allowzero: boole
   const sizes: (Size | undefined)[] = target.map((size, i) =>
     size.n !== 0 ? size : allowzero ? undefined : own[i],
   );
-  if (sizes.includes(undefined) || target.filter(isRest).length > 1) return undefined;
+  if (sizes.includes(undefined) || target.some(({ n }) => n < -1)) return undefined;
+  if (target.filter(isRest).length > 1) return undefined;
   const known = productOf((sizes as Size[]).filter((size) => !isRest(size)));
   const rest = quotient(productOf(own), known);
   return rest && (sizes as Size[]).map((size) => (isRest(size) ? rest : size));

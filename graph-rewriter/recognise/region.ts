@@ -3,7 +3,7 @@ import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
 import { axisSize, type Form, inputForm, isConstant } from './form.js';
 import { Interpreter, PLUMBING } from './interpret.js';
-import { isShapeStep } from './shapes.js';
+import { isShapeStep } from './shape-values.js';
 import type { Shapes } from './shapes.js';
 import { size, type Size } from './size.js';
 import { type NearMiss, type Structure, structureOf } from './structure.js';
@@ -138,38 +138,35 @@ function slice(region: Region, last: Node): Node[] {
 }
 
 /** Computed shapes that only these nodes read belong to them. */
-function withShapes(graph: Graph, nodes: readonly Node[]): Set<Node> {
+function withShapes({ graph, input }: Region, nodes: readonly Node[]): Set<Node> {
   const all = new Set(nodes);
   for (const node of all)
     for (const name of node.inputs) {
-      const producer = graph.producer(name);
+      const producer = name === input ? undefined : graph.producer(name);
       if (producer === undefined || !isShapeStep(producer) || graph.isOutput(name)) continue;
       if (graph.readers(name).every((reader) => all.has(reader))) all.add(producer);
     }
   return all;
 }
 
-function otherReader(
-  { graph, forms }: Region,
-  nodes: readonly Node[],
-  output: string,
-): Found['readElsewhere'] {
-  const own = withShapes(graph, nodes);
-  for (const {
-    outputs: [name],
-  } of nodes) {
+function otherReader(region: Region, nodes: readonly Node[], output: string): Found['readElsewhere'] {
+  const { graph, forms } = region;
+  const own = withShapes(region, nodes);
+  for (const node of nodes) {
+    const [name] = node.outputs;
     // x cut into blocks may be read by others: the cutting stays for them then. A product may not.
     if (name === output || isMovedInput(forms.get(name)!)) continue;
     if (graph.isOutput(name)) return { name, reader: 'the outputs of the graph' };
-    const reader = graph.readers(name).find((node) => !own.has(node));
+    const reader = graph.readers(name).find((each) => !own.has(each));
     if (reader !== undefined) return { name, reader: reader.label };
   }
   return undefined;
 }
 
 /** What an operator replaces: the nodes, with their computed shapes, that nothing else needs. In graph order. */
-export function replaceable({ graph, forms }: Region, { nodes, output }: Found): Node[] {
-  const gone = withShapes(graph, nodes);
+export function replaceable(region: Region, { nodes, output }: Found): Node[] {
+  const { graph, forms } = region;
+  const gone = withShapes(region, nodes);
   const isNeeded = (node: Node) =>
     node.outputs[0] !== output &&
     (graph.isOutput(node.outputs[0]) || graph.readers(node.outputs[0]).some((reader) => !gone.has(reader)));

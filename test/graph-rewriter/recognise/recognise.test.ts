@@ -12,7 +12,7 @@ import type { Factors } from '../../../graph-rewriter/factorize/types.js';
 import type { PlanOptions, RewritePlan, RewriteReport } from '../../../graph-rewriter/types.js';
 import { expectError } from '../helpers/errors.js';
 import { IN, layerModel, type LayerModel, OUT } from '../helpers/layer-model.js';
-import { constant, encodeModel, node, tensor, valueInfo } from '../helpers/onnx.js';
+import { constant, encodeModel, int64s, node, tensor, valueInfo } from '../helpers/onnx.js';
 import { random, relativeDifference } from '../helpers/reference.js';
 import { runModel } from '../helpers/run.js';
 import { anyFactors, save } from '../helpers/workspace.js';
@@ -176,6 +176,24 @@ describe('recognise', () => {
       'LowRankMatMul',
       'LowRankMatMul',
     ]);
+  });
+
+  it('keeps what makes x, also where only the layer reads it', async () => {
+    for (const [op, other] of [
+      ['Mul', 'gain'],
+      ['Add', 'gain'],
+      ['Reshape', 'same'],
+    ] as const) {
+      const nodes = [
+        node(op, ['x', other], ['x1']),
+        node('Relu', ['x1'], ['x2']),
+        node(op, ['x2', other], ['x3']),
+      ];
+      const rest = [node('MatMul', ['x3', 'a'], ['h']), pair[1]];
+      const initializers = [a, b, tensor('gain', [IN], random(IN, 3)), int64s('same', [-1, IN])];
+      const bytes = pairModel({ nodes: [...nodes, ...rest], initializers });
+      expect(await rewriteAndRun(bytes)).to.deep.equal(['LowRankMatMul']);
+    }
   });
 
   it('recognises a layer in both bodies of an If', async () => {
