@@ -309,6 +309,12 @@ describe('checkRecognition', () => {
     expect(await outcome(() => undefined)).to.equal(undefined);
   });
 
+  it('passes a LoRA branch of zeros', async () => {
+    const zeros = tensor('b', [R, OUT], new Float32Array(R * OUT));
+    const { report } = await rewrite(pairModel({ initializers: [a, zeros] }));
+    expect(report.layers[0].result?.op).to.equal('LowRankMatMul');
+  });
+
   it('catches swapped blocks, swapped ranks and one wrong number', async () => {
     const swap = (values: Float32Array, i: number, j: number) =>
       ([values[i], values[j]] = [values[j], values[i]]);
