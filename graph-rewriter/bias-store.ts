@@ -5,9 +5,12 @@ import type { Names } from './names.js';
 import type { Bias } from './rule.js';
 import type { TensorStore } from './tensor-store.js';
 import type { FloatFactorType } from './types.js';
+import type { Message } from './wire/message.js';
 
 export class BiasStore {
   private readonly made = new Map<string, string>();
+  /** Each stored tensor by number. */
+  private readonly stored = new Map<Message, number>();
 
   constructor(
     private readonly store: TensorStore,
@@ -20,8 +23,10 @@ export class BiasStore {
     const { constant } = bias;
     if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
     const wanted = `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`;
-    // Bodies may hold different biases of one name: the position in the file tells them apart.
-    const key = `${constant.tensor.message.start} ${wanted}`;
+    // Bodies may hold different biases of one name: where they are stored tells them apart.
+    const { message } = constant.tensor;
+    if (!this.stored.has(message)) this.stored.set(message, this.stored.size);
+    const key = `${this.stored.get(message)} ${wanted}`;
     return this.make(key, wanted, type, () => constantNumbers(constant).map((value) => value * bias.scale));
   }
 

@@ -1,7 +1,7 @@
 // Lists every matrix product of a model with what the rewriter would do with it.
 import { externalBytes } from './external-tensors.js';
 import { findLayers } from './layers.js';
-import { Model } from './model.js';
+import { openModel } from './inline/index.js';
 import { MODEL } from './schema.js';
 import type { ModelInfo } from './types.js';
 
@@ -11,7 +11,7 @@ export async function inspectModel(path: string): Promise<ModelInfo> {
 }
 
 function inspectNow(path: string): ModelInfo {
-  const model = Model.open(path);
+  const model = openModel(path);
   try {
     return {
       path,
@@ -19,7 +19,7 @@ function inspectNow(path: string): ModelInfo {
       irVersion: model.irVersion,
       opset: model.opset,
       producer: model.message.string(MODEL.producerName),
-      bytes: model.source.size + externalBytes(model),
+      bytes: model.file.size + externalBytes(model),
       layers: findLayers(model).map((layer) => layer.info),
     };
   } finally {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { BlockrankError } from './errors.js';
 import { ExternalFiles } from './external.js';
 import { Graph } from './graph.js';
-import { FUNCTION, isStandardDomain, MODEL, OPSET } from './schema.js';
+import { ENTRY, FUNCTION, GRAPH, isStandardDomain, MODEL, NODE, OPSET, TRAINING_INFO } from './schema.js';
 import { Message } from './wire/message.js';
 import { invalid } from './wire/scan.js';
 import { FileSource, type Source } from './wire/source.js';
@@ -11,6 +11,11 @@ import { FileSource, type Source } from './wire/source.js';
 /** The oldest that ONNX Runtime promises to run. */
 const OLDEST_OPSET = 7;
 export const DOMAIN = 'ai.blockrank';
+
+/** What a node names the function that it calls by. */
+export function functionKey(domain: string, name: string, overload: string): string {
+  return `${domain}.${name}${overload === '' ? '' : `:${overload}`}`;
+}
 
 export class Model {
   readonly irVersion: number;
@@ -23,6 +28,8 @@ export class Model {
     readonly source: Source,
     readonly message: Message,
     readonly files: ExternalFiles,
+    /** The file itself; `source` too, unless it is read through edits. */
+    readonly file: Source = source,
   ) {
     this.irVersion = message.int(MODEL.irVersion);
     const graph = message.message(MODEL.graph);
@@ -34,7 +41,10 @@ export class Model {
     this.functions = new Map(
       message
         .messages(MODEL.functions)
-        .map((f) => [`${f.string(FUNCTION.domain)}.${f.string(FUNCTION.name)}`, Graph.ofFunction(f, files)]),
+        .map((f) => [
+          functionKey(f.string(FUNCTION.domain), f.string(FUNCTION.name), f.string(FUNCTION.overload)),
+          Graph.ofFunction(f, files),
+        ]),
     );
   }
 
@@ -49,17 +59,41 @@ export class Model {
     }
   }
 
+  /** Values that the training information names. */
+  trainingNames(): Set<string> {
+    const names = this.message.messages(MODEL.trainingInfo).flatMap((info) => {
+      const bindings = [TRAINING_INFO.initializationBinding, TRAINING_INFO.updateBinding];
+      const graphs = [TRAINING_INFO.initialization, TRAINING_INFO.algorithm];
+      const nodes = graphs.flatMap((field) => info.messages(field)).flatMap((g) => g.messages(GRAPH.node));
+      return [
+        ...bindings.flatMap((field) => info.messages(field)).map((entry) => entry.string(ENTRY.key)),
+        ...nodes.flatMap((node) => node.strings(NODE.input)),
+      ];
+    });
+    return new Set(names);
+  }
+
+  /** The same model as `source` has it, which reads this one's files. */
+  readThrough(source: Source): Model {
+    return new Model(source, Message.of(source), this.files, this.file);
+  }
+
+  /** Without what it is read through. */
+  asStored(): Model {
+    return this.source === this.file ? this : this.readThrough(this.file);
+  }
+
   /** SHA-256 of the file, in hex. */
   sha256(): string {
     const hash = createHash('sha256');
     const chunk = 1 << 20;
-    for (let at = 0; at < this.source.size; at += chunk)
-      hash.update(this.source.read(at, Math.min(at + chunk, this.source.size)));
+    for (let at = 0; at < this.file.size; at += chunk)
+      hash.update(this.file.read(at, Math.min(at + chunk, this.file.size)));
     return hash.digest('hex');
   }
 
   close(): void {
-    this.source.close();
+    this.file.close();
     this.files.close();
   }
 

@@ -44,7 +44,7 @@ export class RecognisedLayers {
     factors: Factors,
   ): Promise<Factorized> {
     const names: string[] = [];
-    const stored = storedFactors(info, { factors }, factorType, 1);
+    const stored = storedFactors(info.id, { factors }, factorType, 1);
     for (const { name, bytes, ...tensor } of stored) {
       names.push(this.names.unique(`${info.weight}.${name}`));
       await this.store.add({ ...tensor, name: names.at(-1)! }, bytes);

@@ -13,6 +13,7 @@ import type {
   RewritePlan,
   RewriteReport,
 } from '../graph-rewriter/types.js';
+import { tryTarget } from '../graph-rewriter/write-model.js';
 import { calibrate, type CalibrationSource, type Covariances } from './calibrate.js';
 import type { OnProgress } from './progress.js';
 import { DEFAULT_TOKENS, keepDenseIfSlower } from './speed/keep-dense.js';
@@ -81,6 +82,7 @@ export async function rewrite(
   const { signal, onProgress, overwrite = false } = options;
   onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
   const { info, plan } = await planModel(input, options);
+  await tryTarget(input, output, overwrite);
   const layers = plannedLayers(info, plan);
   const covariances =
     options.calibration && layers.length > 0

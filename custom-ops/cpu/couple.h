@@ -14,15 +14,15 @@ constexpr int kCoupleBlocks = 4;
 template <int kTokens, int kBlocks>
 void CoupleTile(const CoupleArgs& c, int64_t column, int64_t token, int64_t block) {
   Vec sum[kTokens][kBlocks] = {};
-  const float* s = c.s + block * c.b_in * c.width + column;
-  const float* t = c.t + token * c.width + column;
+  const float* s = c.s + block * c.b_in * c.s_stride + column * c.s_column_stride;
+  const float* t = c.t + token * c.t_token_stride + column;
   for (int64_t j = 0; j < c.b_in; ++j) {
     Vec x[kTokens];
 #pragma GCC unroll 4
-    for (int m = 0; m < kTokens; ++m) x[m] = Load(t + (j * c.tokens + m) * c.width);
+    for (int m = 0; m < kTokens; ++m) x[m] = Load(t + j * c.t_block_stride + m * c.t_token_stride);
 #pragma GCC unroll 4
     for (int i = 0; i < kBlocks; ++i) {
-      const Vec scale = Load(s + (i * c.b_in + j) * c.width);
+      const Vec scale = Load(s + (i * c.b_in + j) * c.s_stride);
 #pragma GCC unroll 4
       for (int m = 0; m < kTokens; ++m) sum[m][i] += x[m] * scale;
     }

@@ -110,7 +110,7 @@ function isBlockShaped(dims: readonly number[]): boolean {
 
 function unknownShape(seed: Node): NearMiss {
   return miss(
-    'shape-not-declared',
+    'shape-unknown',
     `${seed.label} multiplies by blocks, but the model does not say what shape '${seed.inputs[0]}' has. Run shape inference.`,
   );
 }

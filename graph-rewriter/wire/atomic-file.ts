@@ -1,6 +1,6 @@
 // A file that appears under its name only when it is complete.
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BlockrankError } from '../errors.js';
 import { type Piece, pieceLength } from './pieces.js';
@@ -72,6 +72,22 @@ export class AtomicFile {
   private async close(): Promise<void> {
     if (this.isOpen) await this.handle.close();
     this.isOpen = false;
+  }
+}
+
+/** A text under its name only when it is complete; a device or a pipe is written to as it is. */
+export async function writeWhole(target: string, text: string): Promise<void> {
+  const isFile = await stat(target).then(
+    (found) => found.isFile(),
+    () => true,
+  );
+  if (!isFile) return attempt(target, () => writeFile(target, text));
+  const file = await AtomicFile.create(target);
+  try {
+    await file.write(new TextEncoder().encode(text));
+    await file.commit(target);
+  } finally {
+    await file.discard();
   }
 }
 

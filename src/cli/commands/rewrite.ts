@@ -1,5 +1,5 @@
 // `blockrank rewrite model.onnx -o out.onnx`
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { BlockrankError } from '../../../graph-rewriter/errors.js';
 import { METHODS, STRUCTURES, type Method, type Structure } from '../../../graph-rewriter/factorize/types.js';
@@ -13,6 +13,7 @@ import type {
   RewritePlan,
 } from '../../../graph-rewriter/types.js';
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
+import { writeWhole } from '../../../graph-rewriter/wire/atomic-file.js';
 import { count, formatBytes, formatShape } from '../../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
 import { blockCounts, compute, factorType, repeated, share, tokenCounts, wholeNumber } from '../parsers.js';
@@ -29,6 +30,7 @@ interface Flags {
   readonly exclude?: string[];
   readonly minSize?: number;
   readonly factors?: FactorType;
+  readonly splitTied?: boolean;
   readonly compute?: Compute;
   readonly method?: Method;
   readonly iterations?: number;
@@ -51,7 +53,7 @@ export function addRewrite(program: Command): void {
     .command('rewrite')
     .summary('replace dense weights by block low-rank ones')
     .description(
-      'Replaces the dense weights of MatMul and Gemm by block low-rank factors and writes a model that runs anywhere.',
+      'Replaces the dense weights of matrix products (MatMul, Gemm, 1×1 Conv, Einsum) by block low-rank factors and writes a model that runs anywhere.',
     )
     .argument('<model>', 'ONNX file')
     .option('-o, --output <file>', 'where to write the rewritten model (needed unless --dry-run)')
@@ -73,6 +75,10 @@ export function addRewrite(program: Command): void {
     )
     .option('--recognised-only', 'rewrite nothing but layers that are low rank, BLAST or Monarch already')
     .option('--min-size <n>', 'leave weights with fewer elements dense', wholeNumber(0))
+    .option(
+      '--split-tied',
+      'give a product whose weight is also an embedding factors of its own: faster, and larger',
+    )
     .option('--factors <type>', 'type that factors are stored in: fp32, fp16, bf16 or int8', factorType)
     .option('--compute <type>', 'what kernels may compute products in: float, bf16 or int8', compute)
     .addOption(new Option('--method <name>', 'how BLAST is fitted').choices(METHODS))
@@ -99,7 +105,7 @@ async function runRewrite(path: string, flags: Flags, context: CommandContext): 
   const given = flags.plan === undefined ? undefined : parsePlan(await readFile(flags.plan, 'utf8'));
   const options = rewriteOptions(flags, context, given);
   const { info, plan } = await planModel(path, options);
-  if (flags.planOut !== undefined) await writeFile(flags.planOut, formatPlan(plan));
+  if (flags.planOut !== undefined) await writeWhole(flags.planOut, formatPlan(plan));
   if (flags.dryRun || flags.output === undefined) {
     return { json: plan, text: describePlan(info, plan, context.width) };
   }
@@ -135,14 +141,13 @@ function requireConsistent(model: string, flags: Flags): void {
     'exclude',
     'minSize',
     'factors',
+    'splitTied',
     'compute',
     'recognisedOnly',
   ] as const;
   const clash = planning.filter((name) => flags.plan !== undefined && flags[name] !== undefined);
   if (clash.length) {
-    const names = clash
-      .map((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
-      .join(', ');
+    const names = clash.map((name) => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`).join(', ');
     throw new BlockrankError(
       'INVALID_ARGUMENT',
       `--plan says what is done with each layer: give it without ${names}, or edit the plan`,
@@ -155,7 +160,8 @@ function rewriteOptions(
   context: CommandContext,
   plan: RewritePlan | undefined,
 ): RewriteOptions {
-  const { structure, keep, rank, blocks, include, exclude, minSize, method, iterations, seed } = flags;
+  const { structure, keep, rank, blocks, include, exclude, minSize, splitTied, method, iterations, seed } =
+    flags;
   const { recognisedOnly } = flags;
   const optional = {
     structure,
@@ -166,6 +172,7 @@ function rewriteOptions(
     exclude,
     minSize,
     recognisedOnly,
+    splitTied,
     method,
     iterations,
     seed,

@@ -158,7 +158,7 @@ describe('Near misses', () => {
     ],
     'an x of which no shape is declared': [
       blastModel({ inputs: [{ name: 'x', type: { tensorType: { elemType: 1 } } }] }),
-      'shape-not-declared',
+      'shape-unknown',
       /'blocks'/,
     ],
   };
