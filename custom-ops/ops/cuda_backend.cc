@@ -136,7 +136,7 @@ std::unique_ptr<Executor> Make(const abi::Functions& ort, const abi::OrtKernelIn
 }  // namespace
 
 const Backend* CudaBackend() {
-  static constexpr Backend backend{"CUDAExecutionProvider", true, false, Make};
+  static constexpr Backend backend{"CUDAExecutionProvider", true, true, Make};
   return LoadCudaLibrary().error.empty() ? &backend : nullptr;
 }
 

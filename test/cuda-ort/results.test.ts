@@ -38,6 +38,15 @@ for (const structure of STRUCTURES) {
           });
         }
 
+        it(`takes ${xType} with int8 factors, with scales of either type`, async () => {
+          for (const sizes of Object.values(SIZES)) {
+            for (const scaleType of ['float32', 'float16'] as const) {
+              const types = { xType, factorType: 'int8', scaleType, bias: 'all' } as const;
+              await expectLeadings({ ...base, ...types, sizes, suffix: name }, TOKENS, 'cuda');
+            }
+          }
+        });
+
         for (const [activation, suffix] of Object.entries(SUFFIXES)) {
           it(`applies ${activation} to ${xType}`, async () => {
             for (const [sizes, bias] of [
