@@ -18,6 +18,7 @@ import {
   replacementNodes,
 } from './replacement.js';
 import { RecognisedLayers } from './recognised-layers.js';
+import { RefitLayers } from './refit-layers.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
 import type {
@@ -53,8 +54,12 @@ export async function applyPlan(
     store = await TensorStore.create(target, isExternal);
     const names = new Names(model.graph);
     const factorized = new FactorizedLayers(options.factorize, store, names);
-    const recognised = new RecognisedLayers(store, names);
-    const done = await factorizeLayers({ factorized, recognised }, layers, plans, options);
+    const made = {
+      factorized,
+      recognised: new RecognisedLayers(store, names),
+      refits: new RefitLayers(options.refit, store, names),
+    };
+    const done = await factorizeLayers(made, layers, plans, options);
     throwIfAborted(options.signal);
     const biases = new BiasStore(store, names);
     const bytesAfter = await write(model, target, { store, biases, names, done, sha256 });
@@ -77,10 +82,18 @@ export async function applyPlan(
 interface Done {
   readonly result: LayerResult;
   readonly replacement?: Replacement;
+  readonly refit?: Swap;
+}
+
+/** What gives a layer its factors, or its weight other numbers. */
+interface Makers {
+  readonly factorized: FactorizedLayers;
+  readonly recognised: RecognisedLayers;
+  readonly refits: RefitLayers;
 }
 
 async function factorizeLayers(
-  { factorized, recognised }: { factorized: FactorizedLayers; recognised: RecognisedLayers },
+  { factorized, recognised, refits }: Makers,
   layers: readonly Layer[],
   plans: readonly LayerPlan[],
   { onProgress, signal }: ApplyOptions,
@@ -93,7 +106,11 @@ async function factorizeLayers(
     const plan = plans[i];
     const fusion = match ?? recognition;
     if (!('spec' in plan) || fusion === undefined) {
-      results.push({ result: { layer: info, plan } });
+      const refit = match && (await refits.get(info, match));
+      results.push({
+        result: { layer: info, plan, ...(refit && { refitted: true }) },
+        ...(refit && { refit }),
+      });
       continue;
     }
     const outcome = recognition
@@ -115,9 +132,10 @@ function kept(layer: LayerInfo, keep: Reason): Done {
 }
 
 function rewritten(layer: LayerInfo, plan: LayerPlan, replacement: Replacement): Done {
-  const { errors, bytes } = replacement.factorized;
+  const { errors, bytes, samples } = replacement.factorized;
   const result = {
     ...errors,
+    ...(samples !== undefined && { samples }),
     bytesBefore: layer.bytes,
     bytesAfter: bytes,
     op: nameOf(replacement),
@@ -138,9 +156,11 @@ async function write(
   }: { store: TensorStore; biases: BiasStore; names: Names; done: readonly Done[]; sha256: string },
 ): Promise<number> {
   const replacements = done.flatMap((layer) => layer.replacement ?? []);
-  if (replacements.length === 0) return writeModel(model.asStored(), new Edit(), target, store, new Set());
+  const refits = done.flatMap((layer) => layer.refit ?? []);
+  if (replacements.length + refits.length === 0)
+    return writeModel(model.asStored(), new Edit(), target, store, new Set());
   const specs = functionSpecs(replacements);
-  const swaps: Swap[] = [];
+  const swaps: Swap[] = refits;
   for (const replacement of replacements) {
     const context = { biases, names, opset: model.opset };
     const { nodes, main } = await replacementNodes(replacement, specs.get(nameOf(replacement))!, context);
@@ -148,7 +168,7 @@ async function write(
   }
   const edit = new Edit();
   const removed = swapNodes(edit, swaps);
-  addFunctions(edit, model, portableFunctions(specs, model.opset));
+  if (replacements.length > 0) addFunctions(edit, model, portableFunctions(specs, model.opset));
   const layers = done.flatMap(({ result }) => summary(result) ?? []);
   setMetadata(edit, model, { version: VERSION, source: sha256, layers: JSON.stringify(layers) });
   return writeModel(model, edit, target, store, removed);

@@ -2,7 +2,7 @@
 import { constantNumbers, formOf } from './constants.js';
 import { encodeFloats } from './floats.js';
 import type { Names } from './names.js';
-import type { Bias } from './rule.js';
+import type { Bias, Fusion } from './rule.js';
 import type { TensorStore } from './tensor-store.js';
 import type { FloatFactorType } from './types.js';
 import type { Message } from './wire/message.js';
@@ -21,13 +21,31 @@ export class BiasStore {
   async name(bias: Bias, type: FloatFactorType): Promise<string> {
     if ('key' in bias) return this.make(bias.key, bias.name, type, bias.numbers);
     const { constant } = bias;
-    if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
+    if (constant.dims.length === 1 && bias.scale === 1) {
+      // Read for its checks: data that does not fit its shape must not become part of a new node.
+      constantNumbers(constant);
+      return bias.name;
+    }
     const wanted = `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`;
     // Bodies may hold different biases of one name: where they are stored tells them apart.
     const { message } = constant.tensor;
     if (!this.stored.has(message)) this.stored.set(message, this.stored.size);
     const key = `${this.stored.get(message)} ${wanted}`;
-    return this.make(key, wanted, type, () => constantNumbers(constant).map((value) => value * bias.scale));
+    return this.make(key, wanted, type, () => rowOf(bias));
+  }
+
+  /** The bias, or zeros, with `shift` [out] added. */
+  async shifted(
+    { bias, output }: Pick<Fusion, 'bias' | 'output'>,
+    shift: Float32Array,
+    type: FloatFactorType,
+  ): Promise<string> {
+    const own = bias && rowOf(bias);
+    const source = bias && ('key' in bias ? bias.name : bias.constant.name);
+    const name = this.names.unique(source === undefined ? `${output}.shift` : `${source}.shifted`);
+    const row = shift.map((value, o) => value + (own?.[own.length === 1 ? 0 : o] ?? 0));
+    await this.store.add({ name, dims: [row.length], type }, encodeFloats(row, type));
+    return name;
   }
 
   /** For nodes without a bias where the function of their name takes one. */
@@ -51,4 +69,9 @@ export class BiasStore {
     }
     return name;
   }
+}
+
+function rowOf(bias: Bias): Float32Array {
+  if ('key' in bias) return bias.numbers();
+  return constantNumbers(bias.constant).map((value) => value * bias.scale);
 }

@@ -18,6 +18,8 @@ export interface Factorized {
     NonNullable<LayerResult['result']>,
     'relativeError' | 'weightedError' | 'quantization'
   >;
+  readonly biasShift?: Float32Array;
+  readonly samples?: number;
   /** Names of the stored factors, in the operator's order. */
   readonly names: readonly string[];
   readonly bytes: number;
@@ -55,13 +57,15 @@ export class FactorizedLayers {
       names.push(this.names.unique(`${match.weight.name}.${name}`));
       await this.store.add({ ...tensor, name: names.at(-1)! }, bytes);
     }
-    const { quantization } = result;
+    const { quantization, biasShift, samples } = result;
     return {
       factors: specOf(result.factors),
       interleaved: false,
       errors: { ...errorsOf(result), ...(quantization && { quantization: errorsOf(quantization) }) },
       names,
       bytes: stored.reduce((sum, { bytes }) => sum + bytes.length, 0),
+      ...(biasShift && { biasShift: biasShift.map((value) => value * match.scale) }),
+      ...(samples !== undefined && { samples }),
     };
   }
 }

@@ -57,10 +57,10 @@ function findIn(graph: Graph, opset: number): (Product | Recognition)[] {
 }
 
 function checkArity(node: Node): void {
-  if (node.inputs.length < 2 || node.outputs.length !== 1 || node.outputs[0] === '')
+  if (!node.inputs[0] || !node.inputs[1] || node.outputs.length !== 1 || node.outputs[0] === '')
     throw new BlockrankError(
       'INVALID_MODEL',
-      `${node.label} has ${node.inputs.length} inputs and ${node.outputs.length} outputs; a product has two or more and one.`,
+      `${node.label} has ${node.inputs.length} inputs and ${node.outputs.length} outputs; a product has two or more, the first two named, and one.`,
     );
 }
 

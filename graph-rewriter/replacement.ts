@@ -57,7 +57,9 @@ export async function replacementNodes(
     before.length + after.length > 0 ? `${names.unique(`${output}.blockrank`)}.` : '',
   );
   const input = [emitMoves(b, match.input, before), ...factorized.names];
-  if (match.bias !== undefined) input.push(await biases.name(match.bias, valueType(match)));
+  if (factorized.biasShift !== undefined)
+    input.push(await biases.shifted(match, factorized.biasShift, valueType(match)));
+  else if (match.bias !== undefined) input.push(await biases.name(match.bias, valueType(match)));
   else if (spec.bias) input.push(await biases.zero(valueType(match)));
   const main = b.nodes.length;
   emitMoves(b, b.op(nameOf(replacement), input), after);
@@ -80,7 +82,7 @@ function specOf({ match, factorized, factorType, compute }: Replacement): Functi
     activation: match.activation,
     interleaved: factorized.interleaved,
     int8: factorType === 'int8',
-    bias: match.bias !== undefined,
+    bias: match.bias !== undefined || factorized.biasShift !== undefined,
     ragged: inputs % blocksIn !== 0 || out % blocksOut !== 0,
     castFactors: factorType !== valueType(match),
     compute: compute !== 'float',

@@ -4,17 +4,28 @@ import { BlockrankError } from '../graph-rewriter/errors.js';
 import { collectCovariances, type Covariance, inputKey } from '../graph-rewriter/calibration/index.js';
 import type { LayerInfo } from '../graph-rewriter/types.js';
 import { loadDataSets, readGraphInputs, readGraphOutputs, type InputOptions } from './inputs/index.js';
+import { tokenFeeds, type TokenFile } from './inputs/tokens.js';
 import type { OnProgress } from './progress.js';
 
 export type Feeds = Record<string, ort.Tensor>;
 
-/** Where inputs are stored (as for `validate`), or the feeds themselves. */
-export type CalibrationSource = InputOptions | AsyncIterable<Feeds> | Iterable<Feeds>;
+/** Where inputs are stored (as for `validate`), a file of tokens, or the feeds themselves. */
+export type CalibrationSource =
+  InputOptions | { readonly tokens: TokenFile } | AsyncIterable<Feeds> | Iterable<Feeds>;
 
 /** The covariance [in, in] to factorize a layer's weight with; undefined where nothing was seen of its input. */
-export type Covariances = (layer: LayerInfo) => Float32Array | undefined;
+export type Covariances = (layer: LayerInfo) => Seen | undefined;
+
+export interface Seen {
+  /** [in, in] */
+  readonly matrix: Float32Array;
+  /** Rows that it is the mean of. */
+  readonly samples: number;
+}
 
 interface Watch {
+  /** As in `RewriteOptions`. */
+  readonly mask?: string | false | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
 }
@@ -24,21 +35,31 @@ export async function calibrate(
   model: string,
   layers: readonly LayerInfo[],
   source: CalibrationSource,
-  { signal, onProgress }: Watch,
+  { signal, onProgress, mask }: Watch,
 ): Promise<Covariances> {
   let runs = 0;
   const covariances = await collectCovariances({
     modelPath: model,
     tensors: layers,
-    inputs: isIterable(source) ? source : feedsOf(model, source),
+    inputs: calibrationFeeds(model, source),
     onProgress: (done) => {
       runs = done;
       onProgress?.({ step: 'calibrating', done, total: null });
     },
+    ...(mask === undefined ? {} : { mask }),
     ...(signal ? { signal } : {}),
   });
   if (runs === 0) throw new BlockrankError('INVALID_INPUTS', 'the calibration source holds no inputs');
   return (layer) => pooled(layers, layer, covariances);
+}
+
+/** The feeds of a source, one in memory at a time. */
+export function calibrationFeeds(
+  model: string,
+  source: CalibrationSource,
+): AsyncIterable<Feeds> | Iterable<Feeds> {
+  if (isIterable(source)) return source;
+  return 'tokens' in source ? tokenFeeds(readGraphInputs(model), source.tokens) : feedsOf(model, source);
 }
 
 function isIterable(source: CalibrationSource): source is AsyncIterable<Feeds> | Iterable<Feeds> {
@@ -56,16 +77,17 @@ function pooled(
   layers: readonly LayerInfo[],
   layer: LayerInfo,
   covariances: ReadonlyMap<string, Covariance>,
-): Float32Array | undefined {
+): Seen | undefined {
   const sharing = layers.filter(
     ({ id, weightKey }) => id === layer.id || (weightKey !== null && weightKey === layer.weightKey),
   );
   const seen = sharing
     .map((layer) => covariances.get(inputKey(layer)))
     .filter((covariance): covariance is Covariance => covariance !== undefined && covariance.samples > 0);
-  if (seen.length < 2) return seen[0]?.matrix;
+  if (seen.length < 2) return seen[0];
   const samples = seen.reduce((sum, covariance) => sum + covariance.samples, 0);
-  return seen[0].matrix.map((_, index) =>
+  const matrix = seen[0].matrix.map((_, index) =>
     seen.reduce((sum, covariance) => sum + (covariance.samples / samples) * covariance.matrix[index], 0),
   );
+  return { matrix, samples };
 }

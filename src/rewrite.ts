@@ -5,6 +5,7 @@ import type { FactorizeRequest } from '../graph-rewriter/factorize/types.js';
 import { BlockrankError, type ErrorCode } from '../graph-rewriter/errors.js';
 import { inspectModel } from '../graph-rewriter/inspect.js';
 import { planRewrite } from '../graph-rewriter/plan.js';
+import { SequentialPass, type SequentialRequest } from '../graph-rewriter/sequential/index.js';
 import type {
   FactorizeLayer,
   LayerInfo,
@@ -14,9 +15,20 @@ import type {
   RewriteReport,
 } from '../graph-rewriter/types.js';
 import { tryTarget } from '../graph-rewriter/write-model.js';
-import { calibrate, type CalibrationSource, type Covariances } from './calibrate.js';
+import {
+  calibrate,
+  calibrationFeeds,
+  type CalibrationSource,
+  type Covariances,
+  type Feeds,
+} from './calibrate.js';
 import type { OnProgress } from './progress.js';
 import { DEFAULT_TOKENS, keepDenseIfSlower } from './speed/keep-dense.js';
+
+export type SequentialOptions = Pick<
+  SequentialRequest,
+  'alpha' | 'ridge' | 'refit' | 'bias' | 'stateLimit' | 'outputScale' | 'relaxation'
+>;
 
 export interface RewriteOptions
   extends PlanOptions, Pick<FactorizeRequest, 'method' | 'iterations' | 'seed' | 'engine'> {
@@ -24,6 +36,13 @@ export interface RewriteOptions
   readonly plan?: RewritePlan;
   /** Real inputs that the factors are fitted to. Without them the weights alone are approximated. */
   readonly calibration?: CalibrationSource;
+  /**
+   * Fits each layer to what reaches it through the layers already replaced (docs/sequential.md), which takes two more runs
+   * of the model over the calibration inputs. True when absent; without calibration it means nothing.
+   */
+  readonly sequential?: boolean | SequentialOptions;
+  /** The model input whose zeros mark padding, which is left out; `attention_mask` where there is one, false for none. */
+  readonly mask?: string | false;
   /**
    * Leave a layer dense where its factors would be slower on this CPU at `tokens`, by measurement (seconds; cached). Default true. Not done for a
    * given plan, nor where the operators cannot be loaded.
@@ -83,16 +102,53 @@ export async function rewrite(
   onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
   const { info, plan } = await planModel(input, options);
   await tryTarget(input, output, overwrite);
+  const apply = { overwrite, ...(signal ? { signal } : {}) };
+  if (options.calibration !== undefined && options.sequential !== false)
+    return rewriteSequentially(input, output, { info, plan }, options.calibration, options);
   const layers = plannedLayers(info, plan);
   const covariances =
     options.calibration && layers.length > 0
-      ? await calibrate(input, layers, options.calibration, { signal, onProgress })
+      ? await calibrate(input, layers, options.calibration, { signal, onProgress, mask: options.mask })
       : undefined;
-  return applyPlan(input, output, plan, {
-    factorize: factorizer(layers, covariances, options),
-    overwrite,
-    ...(signal ? { signal } : {}),
+  return applyPlan(input, output, plan, { ...apply, factorize: factorizer(layers, covariances, options) });
+}
+
+async function rewriteSequentially(
+  input: string,
+  output: string,
+  { info, plan }: { info: ModelInfo; plan: RewritePlan },
+  source: CalibrationSource,
+  options: RewriteOptions,
+): Promise<RewriteReport> {
+  const { signal, onProgress, overwrite = false, sequential, mask } = options;
+  const { method, iterations, seed, engine } = options;
+  const inputs: Feeds[] = [];
+  for await (const feeds of calibrationFeeds(input, source)) inputs.push(feeds);
+  let oneShot: FactorizeLayer | undefined;
+  const pass = SequentialPass.open({
+    ...(typeof sequential === 'object' && sequential),
+    modelPath: input,
+    plan,
+    inputs,
+    oneShot: (...layer) => oneShot!(...layer),
+    onProgress: (step, done, total) => onProgress?.({ step, done, total }),
+    ...(method && { method }),
+    ...(iterations !== undefined && { iterations }),
+    ...(seed !== undefined && { seed }),
+    ...(engine && { engine }),
+    ...(signal && { signal }),
+    ...(mask !== undefined && { mask }),
   });
+  try {
+    const others = plannedLayers(info, plan).filter((layer) => !pass.covers(layer));
+    const covariances =
+      others.length > 0 ? await calibrate(input, others, inputs, { signal, onProgress, mask }) : undefined;
+    oneShot = factorizer(others, covariances, options);
+    const { factorize, refit } = pass;
+    return await applyPlan(input, output, plan, { factorize, refit, overwrite, ...(signal && { signal }) });
+  } finally {
+    await pass.close();
+  }
 }
 
 /** The layers that are to be fitted: factors that a layer has already are not. */
@@ -111,7 +167,7 @@ function factorizer(
   let finished = 0;
   return async (layer, weight, spec, factorType) => {
     const step = `factorizing ${layer.id}`;
-    const covariance = covariances?.(layer);
+    const seen = covariances?.(layer);
     const result = await factorize({
       weight,
       spec,
@@ -122,9 +178,9 @@ function factorizer(
       ...(seed === undefined ? {} : { seed }),
       ...(engine ? { engine } : {}),
       ...(signal ? { signal } : {}),
-      ...(covariance ? { covariance } : {}),
+      ...(seen ? { covariance: seen.matrix } : {}),
     });
     finished++;
-    return result;
+    return seen ? { ...result, samples: seen.samples } : result;
   };
 }

@@ -42,6 +42,7 @@ function nextNode(graph: Graph, product: string, region: readonly Node[]): Node 
     (node) =>
       formula(node) !== undefined &&
       node.outputs.length === 1 &&
+      node.outputs[0] !== '' &&
       node.inputs.every((name) => known.includes(name) || scalar(graph, name) !== undefined),
   );
   return usable.sort((a, b) => a.index - b.index)[0];

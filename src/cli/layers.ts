@@ -56,11 +56,25 @@ export function formatRewriteReport(report: RewriteReport, width: number): strin
   );
   if (rewritten.length) parts.push(formatResults(rewritten, width));
   if (kept.length) parts.push(formatKept(kept, width));
+  const few = fewSamples(rewritten);
+  if (few !== undefined) parts.push(few);
+  const refitted = report.layers.filter((layer) => layer.refitted).length;
+  if (refitted > 0) parts.push(`${count(refitted, 'dense layer')} refitted to what the layers before became`);
   parts.push(
     `${count(rewritten.length, 'layer')} rewritten, ${kept.length} kept; ` +
       `${formatBytes(report.bytesBefore)} before, ${formatBytes(report.bytesAfter)} after (${formatPercent(report.bytesAfter / report.bytesBefore)})`,
   );
   return parts.join('\n\n');
+}
+
+/** Fewer rows than features leave directions of the input that nothing was seen of. */
+function fewSamples(rewritten: readonly LayerResult[]): string | undefined {
+  const short = rewritten.filter(
+    ({ layer, result }) => (result?.samples ?? Infinity) < (layer.shape?.in ?? 0),
+  );
+  if (short.length === 0) return undefined;
+  const [{ layer, result }] = short;
+  return `${count(short.length, 'layer')} saw fewer calibration rows than features (${layer.id}: ${result!.samples} rows, ${layer.shape!.in} features): give several times as many rows`;
 }
 
 function formatResults(rewritten: readonly LayerResult[], width: number): string {

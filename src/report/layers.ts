@@ -26,7 +26,7 @@ export async function reportLayers(
   const reports: LayerReport[] = [];
   await visitPairs(original, rewritten, async (pair, index, total) => {
     throwIfAborted(signal);
-    const covariance = seen?.(pair.layer);
+    const covariance = seen?.(pair.layer)?.matrix;
     const weight = pair.readWeight();
     const errorsOf = (approximation: Float32Array) => denseErrors(engine, weight, approximation, covariance);
     const quantized: Record<string, LayerReport['quantized'][string]> = {};

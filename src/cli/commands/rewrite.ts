@@ -12,6 +12,8 @@ import type {
   ModelInfo,
   RewritePlan,
 } from '../../../graph-rewriter/types.js';
+import type { CalibrationSource } from '../../calibrate.js';
+import { isTokenFile } from '../../inputs/tokens.js';
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
 import { writeWhole } from '../../../graph-rewriter/wire/atomic-file.js';
 import { count, formatBytes, formatShape } from '../../format.js';
@@ -36,6 +38,11 @@ interface Flags {
   readonly iterations?: number;
   readonly seed?: number;
   readonly calibration?: string[];
+  readonly rowLength?: number;
+  readonly lengths?: string;
+  readonly batch?: number;
+  readonly mask?: string;
+  readonly sequential?: boolean;
   readonly plan?: string;
   readonly tokens?: number[];
   readonly keepDenseIfSlower: boolean;
@@ -86,9 +93,17 @@ export function addRewrite(program: Command): void {
     .option('--seed <n>', 'seed of the fit', wholeNumber(0))
     .option(
       '--calibration <path>',
-      'inputs to fit the factors to: test_data_set folders or .npz; may be repeated',
+      'inputs to fit the factors to: test_data_set folders or .npz, may be repeated; or one file of token ids (.i32, .npy)',
       repeated,
     )
+    .option('--row-length <n>', 'tokens in each row of a token file without a header', wholeNumber(1))
+    .option('--lengths <file>', 'how many tokens of each row of a token file are no padding')
+    .option('--batch <n>', 'rows of a token file in one run (default: 8)', wholeNumber(1))
+    .option(
+      '--mask <input>',
+      'input whose zeros mark padding (default: attention_mask; none counts all rows)',
+    )
+    .option('--no-sequential', 'fit each layer to the original model alone, not to what is left before it')
     .option('--tokens <n,…>', 'rows a run that must not get slower (default: 1,128)', tokenCounts)
     .option('--no-keep-dense-if-slower', 'rewrite layers too that the factors make slower on this machine')
     .option('--plan <file>', 'apply this plan instead of making one')
@@ -187,11 +202,27 @@ function rewriteOptions(
     keepDenseIfSlower: flags.keepDenseIfSlower,
     ...(flags.tokens ? { tokens: flags.tokens } : {}),
     ...(flags.compute ? { compute: flags.compute } : {}),
-    ...(flags.calibration ? { calibration: { paths: flags.calibration } } : {}),
+    ...(flags.calibration ? { calibration: calibrationSource(flags.calibration, flags) } : {}),
+    ...(flags.mask === undefined ? {} : { mask: flags.mask === 'none' ? false : flags.mask }),
+    ...(flags.sequential === false ? { sequential: false } : {}),
     overwrite: flags.overwrite ?? false,
     signal: context.signal,
     onProgress: context.onProgress,
   };
+}
+
+function calibrationSource(paths: string[], { rowLength, lengths, batch }: Flags): CalibrationSource {
+  const tokens = paths.find(isTokenFile);
+  const options = { rowLength, lengths, batch };
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  if (tokens !== undefined && paths.length === 1) return { tokens: { path: tokens, ...given } };
+  const expected =
+    tokens !== undefined
+      ? `one file of tokens by itself; found ${paths.length} paths`
+      : '--row-length, --lengths and --batch with a file of tokens only (.i32, .npy)';
+  if (tokens !== undefined || Object.keys(given).length > 0)
+    throw new BlockrankError('INVALID_ARGUMENT', `--calibration: expected ${expected}`);
+  return { paths };
 }
 
 function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string {
