@@ -54,9 +54,12 @@ export async function applyPlan(
     store = await TensorStore.create(target, isExternal);
     const names = new Names(model.graph);
     const factorized = new FactorizedLayers(options.factorize, store, names);
-    const refits = new RefitLayers(options.refit, store, names);
-    const recognised = new RecognisedLayers(store, names);
-    const done = await factorizeLayers({ factorized, refits, recognised }, layers, plans, options);
+    const made = {
+      factorized,
+      recognised: new RecognisedLayers(store, names),
+      refits: new RefitLayers(options.refit, store, names),
+    };
+    const done = await factorizeLayers(made, layers, plans, options);
     throwIfAborted(options.signal);
     const biases = new BiasStore(store, names);
     const bytesAfter = await write(model, target, { store, biases, names, done, sha256 });
@@ -82,12 +85,15 @@ interface Done {
   readonly refit?: Swap;
 }
 
+/** What gives a layer its factors, or its weight other numbers. */
+interface Makers {
+  readonly factorized: FactorizedLayers;
+  readonly recognised: RecognisedLayers;
+  readonly refits: RefitLayers;
+}
+
 async function factorizeLayers(
-  {
-    factorized,
-    refits,
-    recognised,
-  }: { factorized: FactorizedLayers; refits: RefitLayers; recognised: RecognisedLayers },
+  { factorized, recognised, refits }: Makers,
   layers: readonly Layer[],
   plans: readonly LayerPlan[],
   { onProgress, signal }: ApplyOptions,

@@ -31,14 +31,19 @@ export class BiasStore {
     const { message } = constant.tensor;
     if (!this.stored.has(message)) this.stored.set(message, this.stored.size);
     const key = `${this.stored.get(message)} ${wanted}`;
-    return this.make(key, wanted, type, () => numbersOf(bias));
+    return this.make(key, wanted, type, () => rowOf(bias));
   }
 
   /** The bias, or zeros, with `shift` [out] added. */
-  async shifted({ bias, output }: Fusion, shift: Float32Array, type: FloatFactorType): Promise<string> {
-    const own = bias && numbersOf(bias);
-    const name = this.names.unique(bias ? `${bias.name}.shifted` : `${output}.shift`);
-    const row = shift.map((value, o) => value + (own === undefined ? 0 : own[own.length === 1 ? 0 : o]));
+  async shifted(
+    { bias, output }: Pick<Fusion, 'bias' | 'output'>,
+    shift: Float32Array,
+    type: FloatFactorType,
+  ): Promise<string> {
+    const own = bias && rowOf(bias);
+    const source = bias && ('key' in bias ? bias.name : bias.constant.name);
+    const name = this.names.unique(source === undefined ? `${output}.shift` : `${source}.shifted`);
+    const row = shift.map((value, o) => value + (own?.[own.length === 1 ? 0 : o] ?? 0));
     await this.store.add({ name, dims: [row.length], type }, encodeFloats(row, type));
     return name;
   }
@@ -66,6 +71,7 @@ export class BiasStore {
   }
 }
 
-function numbersOf(bias: Bias): Float32Array {
-  return 'key' in bias ? bias.numbers() : constantNumbers(bias.constant).map((value) => value * bias.scale);
+function rowOf(bias: Bias): Float32Array {
+  if ('key' in bias) return bias.numbers();
+  return constantNumbers(bias.constant).map((value) => value * bias.scale);
 }
