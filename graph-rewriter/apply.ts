@@ -17,6 +17,7 @@ import {
   type Replacement,
   replacementNodes,
 } from './replacement.js';
+import { RecognisedLayers } from './recognised-layers.js';
 import { RefitLayers } from './refit-layers.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
@@ -54,7 +55,8 @@ export async function applyPlan(
     const names = new Names(model.graph);
     const factorized = new FactorizedLayers(options.factorize, store, names);
     const refits = new RefitLayers(options.refit, store, names);
-    const done = await factorizeLayers({ factorized, refits }, layers, plans, options);
+    const recognised = new RecognisedLayers(store, names);
+    const done = await factorizeLayers({ factorized, refits, recognised }, layers, plans, options);
     throwIfAborted(options.signal);
     const biases = new BiasStore(store, names);
     const bytesAfter = await write(model, target, { store, biases, names, done, sha256 });
@@ -81,7 +83,11 @@ interface Done {
 }
 
 async function factorizeLayers(
-  { factorized, refits }: { factorized: FactorizedLayers; refits: RefitLayers },
+  {
+    factorized,
+    refits,
+    recognised,
+  }: { factorized: FactorizedLayers; refits: RefitLayers; recognised: RecognisedLayers },
   layers: readonly Layer[],
   plans: readonly LayerPlan[],
   { onProgress, signal }: ApplyOptions,
@@ -89,10 +95,11 @@ async function factorizeLayers(
   const total = plans.filter((plan) => 'spec' in plan).length;
   const results: Done[] = [];
   let done = 0;
-  for (const [i, { info, match }] of layers.entries()) {
+  for (const [i, { info, match, recognition }] of layers.entries()) {
     throwIfAborted(signal);
     const plan = plans[i];
-    if (!('spec' in plan) || match === undefined) {
+    const fusion = match ?? recognition;
+    if (!('spec' in plan) || fusion === undefined) {
       const refit = match && (await refits.get(info, match));
       results.push({
         result: { layer: info, plan, ...(refit && { refitted: true }) },
@@ -100,12 +107,14 @@ async function factorizeLayers(
       });
       continue;
     }
-    const outcome = await factorized.get(info, match, plan);
+    const outcome = recognition
+      ? await recognised.get(info, recognition)
+      : await factorized.get(info, match!, plan);
     const { factorType, compute = 'float' } = plan;
     results.push(
       'code' in outcome
         ? kept(info, outcome)
-        : rewritten(info, plan, { match, factorized: outcome, factorType, compute }),
+        : rewritten(info, plan, { match: fusion, factorized: outcome, factorType, compute }),
     );
     onProgress?.(++done, total, info);
   }

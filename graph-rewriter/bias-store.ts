@@ -2,7 +2,7 @@
 import { constantNumbers, formOf } from './constants.js';
 import { encodeFloats } from './floats.js';
 import type { Names } from './names.js';
-import type { Bias, Match } from './rule.js';
+import type { Bias, Fusion } from './rule.js';
 import type { TensorStore } from './tensor-store.js';
 import type { FloatFactorType } from './types.js';
 import type { Message } from './wire/message.js';
@@ -19,29 +19,27 @@ export class BiasStore {
 
   /** The name of the bias itself where it fits as it is, else of a scaled, flattened copy. */
   async name(bias: Bias, type: FloatFactorType): Promise<string> {
+    if ('key' in bias) return this.make(bias.key, bias.name, type, bias.numbers);
     const { constant } = bias;
-    if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
+    if (constant.dims.length === 1 && bias.scale === 1) {
+      // Read for its checks: data that does not fit its shape must not become part of a new node.
+      constantNumbers(constant);
+      return bias.name;
+    }
     const wanted = `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`;
     // Bodies may hold different biases of one name: where they are stored tells them apart.
     const { message } = constant.tensor;
     if (!this.stored.has(message)) this.stored.set(message, this.stored.size);
     const key = `${this.stored.get(message)} ${wanted}`;
-    return this.make(key, wanted, type, () => constantNumbers(constant).map((value) => value * bias.scale));
+    return this.make(key, wanted, type, () => numbersOf(bias));
   }
 
-  /** The match's bias, or zeros, with scale · `shift` [out] added. */
-  async shifted(
-    { bias, scale, output, out }: Match,
-    shift: Float32Array,
-    type: FloatFactorType,
-  ): Promise<string> {
-    const own = bias && constantNumbers(bias.constant);
-    const name = this.names.unique(bias ? `${bias.constant.name}.shifted` : `${output}.shift`);
-    const row = Float32Array.from({ length: out }, (_, o) => {
-      const before = own === undefined ? 0 : own[own.length === 1 ? 0 : o] * bias!.scale;
-      return before + scale * shift[o];
-    });
-    await this.store.add({ name, dims: [out], type }, encodeFloats(row, type));
+  /** The bias, or zeros, with `shift` [out] added. */
+  async shifted({ bias, output }: Fusion, shift: Float32Array, type: FloatFactorType): Promise<string> {
+    const own = bias && numbersOf(bias);
+    const name = this.names.unique(bias ? `${bias.name}.shifted` : `${output}.shift`);
+    const row = shift.map((value, o) => value + (own === undefined ? 0 : own[own.length === 1 ? 0 : o]));
+    await this.store.add({ name, dims: [row.length], type }, encodeFloats(row, type));
     return name;
   }
 
@@ -66,4 +64,8 @@ export class BiasStore {
     }
     return name;
   }
+}
+
+function numbersOf(bias: Bias): Float32Array {
+  return 'key' in bias ? bias.numbers() : constantNumbers(bias.constant).map((value) => value * bias.scale);
 }

@@ -1,10 +1,11 @@
 // A plan may have been edited by hand: everything that it asks for is checked against the model before work begins.
+import { isDeepStrictEqual } from 'node:util';
 import { checkBlocks } from './blocks.js';
 import { allowedComputes, computeFits } from './compute.js';
 import { BlockrankError } from './errors.js';
 import type { Layer } from './layers.js';
 import { largestShrinkingRank } from './structure-size.js';
-import type { LayerPlan, RewritePlan } from './types.js';
+import type { FactorizedInfo, LayerPlan, RewritePlan } from './types.js';
 
 /** Cast takes bfloat16 from this opset on. */
 export const BFLOAT16_OPSET = 13;
@@ -36,12 +37,10 @@ export function matchPlan(
 }
 
 function checkSpec({ info }: Layer, plan: Extract<LayerPlan, { spec: unknown }>, opset: number): void {
-  const { spec, factorType, compute = 'float' } = plan;
+  const { factorType, compute = 'float' } = plan;
   const isTied = info.reason?.code === 'weight-tied';
   if (info.shape === null || (info.reason !== undefined && !isTied))
     throw wrong(info.id, `It cannot be rewritten: ${info.reason?.message ?? 'it has no weight.'}`);
-  const blocks = checkBlocks(info.shape, spec, opset);
-  if (blocks !== undefined) throw wrong(info.id, blocks.message);
   if ((factorType === 'bfloat16' || info.dtype === 'bfloat16') && opset < BFLOAT16_OPSET)
     throw wrong(info.id, `Functions of bfloat16 need opset ${BFLOAT16_OPSET}; the model has ${opset}.`);
   if (!computeFits(compute, factorType))
@@ -49,12 +48,38 @@ function checkSpec({ info }: Layer, plan: Extract<LayerPlan, { spec: unknown }>,
       info.id,
       `Factors of ${factorType} can be computed in ${allowedComputes(factorType)}; found ${compute}.`,
     );
+  if (info.factorized === undefined) checkFit(info, plan, opset);
+  else checkUnchanged(info, info.factorized, plan);
+}
+
+/** A structure that the layer is yet to get. */
+function checkFit(
+  info: Layer['info'],
+  { spec, factorType }: Extract<LayerPlan, { spec: unknown }>,
+  opset: number,
+): void {
+  const shape = info.shape!;
+  const blocks = checkBlocks(shape, spec, opset);
+  if (blocks !== undefined) throw wrong(info.id, blocks.message);
   const largest = largestShrinkingRank(info, spec, factorType);
   if (spec.rank > largest)
     throw wrong(
       info.id,
-      `Rank ${spec.rank} does not make [${info.shape.in}, ${info.shape.out}] smaller; ${largest} is the largest that does.`,
+      `Rank ${spec.rank} does not make [${shape.in}, ${shape.out}] smaller; ${largest} is the largest that does.`,
     );
+}
+
+/** A structure that the layer has already. */
+function checkUnchanged(
+  { id }: Layer['info'],
+  own: FactorizedInfo,
+  { spec, factorType }: Extract<LayerPlan, { spec: unknown }>,
+): void {
+  if (factorType === own.factorType && isDeepStrictEqual(spec, own.spec)) return;
+  throw wrong(
+    id,
+    `It is factorized already, and its factors are taken over as they are: ${JSON.stringify(own.spec)} in ${own.factorType}. Keep it, or leave the entry as it was planned.`,
+  );
 }
 
 function wrong(where: string, message: string): BlockrankError {

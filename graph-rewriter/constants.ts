@@ -54,7 +54,7 @@ export function* constantChunks({ tensor, conversions }: Constant): Generator<Fl
 }
 
 export function constantNumbers(constant: Constant): Float32Array {
-  const all = new Float32Array(constant.tensor.count);
+  const all = constant.tensor.allocate();
   let offset = 0;
   for (const chunk of constantChunks(constant)) {
     all.set(chunk, offset);

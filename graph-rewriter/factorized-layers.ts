@@ -12,10 +12,13 @@ import { readWeight } from './weight.js';
 
 export interface Factorized {
   readonly factors: Omit<Factors, 'V' | 'S' | 'U'>;
+  /** Monarch's output order of the published layers. */
+  readonly interleaved: boolean;
   readonly errors: Pick<
     NonNullable<LayerResult['result']>,
     'relativeError' | 'weightedError' | 'quantization'
   >;
+  /** [out], added to the bias. */
   readonly biasShift?: Float32Array;
   readonly samples?: number;
   /** Names of the stored factors, in the operator's order. */
@@ -58,10 +61,11 @@ export class FactorizedLayers {
     const { quantization, biasShift, samples } = result;
     return {
       factors: specOf(result.factors),
+      interleaved: false,
       errors: { ...errorsOf(result), ...(quantization && { quantization: errorsOf(quantization) }) },
       names,
       bytes: stored.reduce((sum, { bytes }) => sum + bytes.length, 0),
-      ...(biasShift && { biasShift }),
+      ...(biasShift && { biasShift: biasShift.map((value) => value * match.scale) }),
       ...(samples !== undefined && { samples }),
     };
   }

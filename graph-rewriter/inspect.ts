@@ -2,7 +2,6 @@
 import { externalBytes } from './external-tensors.js';
 import { findLayers } from './layers.js';
 import { openModel } from './inline/index.js';
-import { MODEL } from './schema.js';
 import type { ModelInfo } from './types.js';
 
 /** Reads the structure of an ONNX file, never its weights. Throws INVALID_MODEL, UNSUPPORTED_MODEL, EXTERNAL_DATA, IO. */
@@ -18,7 +17,7 @@ function inspectNow(path: string): ModelInfo {
       sha256: model.sha256(),
       irVersion: model.irVersion,
       opset: model.opset,
-      producer: model.message.string(MODEL.producerName),
+      producer: model.producer,
       bytes: model.file.size + externalBytes(model),
       layers: findLayers(model).map((layer) => layer.info),
     };

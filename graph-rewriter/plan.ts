@@ -19,6 +19,7 @@ import {
   COMPUTES,
   FACTOR_TYPES,
   FLOAT_FACTOR_TYPES,
+  type FactorizedInfo,
   type FactorType,
   type LayerInfo,
   type LayerPlan,
@@ -52,6 +53,9 @@ export function planRewrite(info: ModelInfo, options: PlanOptions = {}): Rewrite
     const isSplit = options.splitTied && layer.reason?.code === 'weight-tied';
     if (layer.reason !== undefined && !isSplit) return { id: layer.id, keep: layer.reason };
     if (!isSelected(layer)) return keep(layer, 'excluded', 'The include and exclude patterns leave it out.');
+    if (layer.factorized !== undefined) return planFactorized(layer, layer.factorized, options);
+    if (options.recognisedOnly)
+      return keep(layer, 'excluded', 'Only layers that are factorized already were asked for.');
     if (isQuantized(layer) && !isMeant(options))
       return keep(
         layer,
@@ -103,6 +107,15 @@ function planLayer(layer: LayerInfo, shape: Shape, options: PlanOptions, opset: 
     factorType,
     ...(compute !== 'float' && { compute }),
   };
+}
+
+/** Its factors stay as they are; bfloat16 is only how they are multiplied. */
+function planFactorized(
+  { id }: LayerInfo,
+  { spec, factorType }: FactorizedInfo,
+  { compute }: PlanOptions,
+): LayerPlan {
+  return { id, spec, factorType, ...(compute === 'bfloat16' && { compute }) };
 }
 
 /** Whether a quantized weight is to be replaced too. */

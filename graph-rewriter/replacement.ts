@@ -8,18 +8,19 @@ import { DOMAIN } from './model.js';
 import { emitMoves } from './moves.js';
 import type { Names } from './names.js';
 import { operatorName } from './operator-name.js';
-import type { Match } from './rule.js';
+import type { Fusion } from './rule.js';
 import type { Compute, FactorType, FloatFactorType } from './types.js';
 
 export interface Replacement {
-  readonly match: Match;
+  readonly match: Fusion;
   readonly factorized: Factorized;
   readonly factorType: FactorType;
   readonly compute: Compute;
 }
 
 export function nameOf({ match, factorized, factorType }: Replacement): string {
-  return operatorName(factorized.factors.structure, match.activation, false, factorType === 'int8');
+  const { factors, interleaved } = factorized;
+  return operatorName(factors.structure, match.activation, interleaved, factorType === 'int8');
 }
 
 /** One function for each operator name, wide enough for all nodes of that name. */
@@ -79,7 +80,7 @@ function specOf({ match, factorized, factorType, compute }: Replacement): Functi
   return {
     structure,
     activation: match.activation,
-    interleaved: false,
+    interleaved: factorized.interleaved,
     int8: factorType === 'int8',
     bias: match.bias !== undefined || factorized.biasShift !== undefined,
     ragged: inputs % blocksIn !== 0 || out % blocksOut !== 0,
@@ -90,6 +91,6 @@ function specOf({ match, factorized, factorType, compute }: Replacement): Functi
 }
 
 /** The rules accept no other types. */
-function valueType(match: Match): FloatFactorType {
-  return match.weight.dtype as FloatFactorType;
+function valueType(match: Fusion): FloatFactorType {
+  return match.dtype as FloatFactorType;
 }

@@ -6,20 +6,42 @@ import type { Node } from './node.js';
 import type { Activation, Reason, ReasonCode } from './types.js';
 
 /** A constant row added to the product. */
-export interface Bias {
+export type Bias = StoredBias | ComputedBias;
+
+export interface StoredBias {
   /** Name of the value as it reaches the node that adds it. */
   readonly name: string;
   readonly constant: Constant;
   readonly scale: number;
 }
 
-/** activation(scale · X · W + bias), found in a graph. */
-export interface Match {
+/** A row that the model does not hold as it is added. */
+export interface ComputedBias {
+  /** Wished for the new tensor. */
+  readonly name: string;
+  /** Equal for equal rows. */
+  readonly key: string;
+  readonly numbers: () => Float32Array;
+}
+
+/** Nodes that one new node replaces: activation(product of X + bias). */
+export interface Fusion {
   readonly graph: Graph;
   /** The product first, then what is fused into it, in graph order. */
   readonly nodes: readonly [Node, ...Node[]];
   readonly input: string;
   readonly output: string;
+  /** Type of X and Y. */
+  readonly dtype: string;
+  /** What brings X to [..., in], and the new node's result to the product's own layout. */
+  readonly before?: readonly Move[];
+  readonly after?: readonly Move[];
+  readonly bias?: Bias;
+  readonly activation: Activation;
+}
+
+/** activation(scale · X · W + bias), found in a graph. */
+export interface Match extends Fusion {
   readonly weight: Constant;
   /** Name under which the product reads its weight. */
   readonly weightName: string;
@@ -27,9 +49,6 @@ export interface Match {
   readonly storedOutIn: boolean;
   /** Present where the stored axes are in no such order: for each, its size and its step in [out, in]. */
   readonly axes?: readonly { readonly size: number; readonly stride: number }[];
-  /** What brings X to [..., in], and the new node's result to the product's own layout. */
-  readonly before?: readonly Move[];
-  readonly after?: readonly Move[];
   /** Of a constant that adds the same to each feature, as the output has its axes; [out] where absent. */
   readonly biasShape?: readonly number[];
   /** Axes of the output, where known. */
@@ -37,8 +56,6 @@ export interface Match {
   readonly in: number;
   readonly out: number;
   readonly scale: number;
-  readonly bias?: Bias;
-  readonly activation: Activation;
   /** Something else needs the weight dense: to be left alone unless factors beside it are asked for. */
   readonly tied?: Reason;
 }

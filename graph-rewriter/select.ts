@@ -21,5 +21,8 @@ export function selector(layers: readonly LayerInfo[], options: PlanOptions): (l
 
 function matcher(pattern: string): (layer: LayerInfo) => boolean {
   const isMatch = picomatch(pattern, { bash: true, dot: true });
-  return (layer) => [layer.id, layer.node, layer.weight].some((name) => name === pattern || isMatch(name));
+  return (layer) =>
+    [layer.id, layer.node, layer.weight, ...(layer.factorized?.weights ?? [])].some(
+      (name) => name === pattern || isMatch(name),
+    );
 }

@@ -1,6 +1,7 @@
 // Replaces nodes of a graph and its bodies by others and drops the constants that only they read.
 import type { onnx } from 'onnx-proto';
 import { isStep } from './constants.js';
+import { isShapeStep } from './recognise/shape-values.js';
 import { nodeField } from './encode.js';
 import type { Graph } from './graph.js';
 import type { Node } from './node.js';
@@ -58,7 +59,7 @@ function readBy(swaps: readonly Swap[]): (value: Value) => boolean {
   return ({ graph, name }) => read.get(graph)?.has(name) ?? false;
 }
 
-/** Adds to `removed` the Constant nodes, and those between constants and products, whose readers are all removed; returns the initializers without readers. */
+/** Adds to `removed` the Constant nodes, those between constants and products, and those that compute shapes, whose readers are all removed; returns the initializers without readers. */
 function sweep(removed: Map<Node, Graph>, isRead: (value: Value) => boolean): Value[] {
   const unused = new Map<Message, Value>();
   const inputs = (node: Node, graph: Graph) =>
@@ -73,7 +74,7 @@ function sweep(removed: Map<Node, Graph>, isRead: (value: Value) => boolean): Va
     if (initializer !== undefined) unused.set(initializer.message, value);
     const producer = graph.producer(name);
     if (producer === undefined || removed.has(producer)) continue;
-    if (!producer.is('Constant') && !isStep(producer)) continue;
+    if (!producer.is('Constant') && !isStep(producer) && !isShapeStep(producer)) continue;
     removed.set(producer, graph);
     pending.push(...inputs(producer, graph));
   }

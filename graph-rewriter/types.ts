@@ -25,6 +25,12 @@ export const REASON_CODES = [
   'slower-than-dense',
   'blocks-do-not-fit',
   'kept-by-plan',
+  'factors-read-elsewhere',
+  'factors-not-adjacent',
+  'factor-not-constant',
+  'factor-order',
+  'factors-unlike-operator',
+  'factors-differ',
 ] as const;
 export type ReasonCode = (typeof REASON_CODES)[number];
 
@@ -84,8 +90,22 @@ export interface LayerInfo {
   readonly activation: Activation;
   /** Names of the nodes after this one that the new node replaces too (bias, activation), in graph order. */
   readonly fused: readonly string[];
+  /** Present where the layer has the structure already: its factors are taken over as they are. */
+  readonly factorized?: FactorizedInfo;
+  /** Why the layer is not taken for the beginning of a factorized one although it looks like it. Does not keep it from being rewritten. */
+  readonly nearMiss?: Reason;
   /** Absent where the layer can be rewritten. */
   readonly reason?: Reason;
+}
+
+/** A layer that was trained with a structure, as it was found. */
+export interface FactorizedInfo {
+  readonly spec: StructureSpec;
+  readonly factorType: FloatFactorType;
+  /** Monarch's output order of the published layers. */
+  readonly interleaved: boolean;
+  /** Names of the stored factors. */
+  readonly weights: readonly string[];
 }
 
 export interface ModelInfo {
@@ -136,6 +156,8 @@ export interface PlanOptions {
   readonly splitTied?: boolean;
   /** Default `float`. `int8` makes the factors int8. */
   readonly compute?: Compute;
+  /** Rewrites nothing but layers that have a structure already. */
+  readonly recognisedOnly?: boolean;
 }
 
 export interface ApplyOptions {

@@ -7,7 +7,7 @@ import type { Reason } from './types.js';
 /** [out, in] in float32, or the reason why its numbers cannot be factorized. Peak memory: the result and a few megabytes. */
 export function readWeight(match: Match): DenseWeight | Reason {
   const { in: inputs, out, storedOutIn, axes } = match;
-  const data = new Float32Array(inputs * out);
+  const data = match.weight.tensor.allocate();
   let offset = 0;
   for (const chunk of constantChunks(match.weight)) {
     const bad = chunk.findIndex((value) => !Number.isFinite(value));

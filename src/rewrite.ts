@@ -151,9 +151,10 @@ async function rewriteSequentially(
   }
 }
 
+/** The layers that are to be fitted: factors that a layer has already are not. */
 function plannedLayers(info: ModelInfo, plan: RewritePlan): LayerInfo[] {
   const planned = new Set(plan.layers.flatMap((entry) => ('spec' in entry ? [entry.id] : [])));
-  return info.layers.filter((layer) => planned.has(layer.id));
+  return info.layers.filter((layer) => planned.has(layer.id) && layer.factorized === undefined);
 }
 
 /** Counts weights: `applyPlan` asks once for each distinct one. */

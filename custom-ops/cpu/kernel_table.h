@@ -33,10 +33,10 @@ struct GemmArgs {
 };
 
 /// z[i, token, :] = Σ_j s[i, j, :] ⊙ t[j, token, :] over `width` columns (whole vectors). All strides are in
-/// floats; s[i, j, c] is a vector at s + (i·b_in + j)·s_stride + c·s_column_stride for the c of its first
+/// elements; s[i, j, c] is a vector at s + (i·b_in + j)·s_stride + c·s_column_stride for the c of its first
 /// column.
 struct CoupleArgs {
-  const float* s;
+  const void* s;
   int64_t s_stride;
   int64_t s_column_stride;
   const float* t;
@@ -71,7 +71,7 @@ struct KernelTable {
   /// tokens: panel_rows rows of W are transposed into `scratch`, then read from cache by every register tile.
   void (*gemm_dot[kDTypeCount])(const GemmArgs&);
   void (*gemm_panel[kDTypeCount])(const GemmArgs&);
-  void (*couple)(const CoupleArgs&);
+  void (*couple)(const CoupleArgs&);  // fp32 S
   void (*widen[kDTypeCount])(const void* source, int64_t count, float* target);
   void (*store[2][kActivationCount])(const StoreArgs&);  // [Y's type][activation]
 };

@@ -91,11 +91,13 @@ void PackScales(int64_t rows, int64_t slab, PackedMatrix* matrix, Value&& value)
 AlignedBytes PackS(const Problem& p, const PackedTable& table) {
   const int64_t pairs = p.dims.b_out * p.dims.b_in, rank = p.dims.rank, lanes = table.lanes;
   const int64_t columns = CeilDiv(rank, table.panel_rows) * table.panel_rows;
-  AlignedBytes packed = AllocateBytes(pairs * columns * static_cast<int64_t>(sizeof(float)), 0);
-  float* s = reinterpret_cast<float*>(packed.get());
+  const int64_t size = static_cast<int64_t>(SizeOf(p.scale_type));
+  AlignedBytes packed = AllocateBytes(pairs * columns * size, 0);
   for (int64_t ij = 0; ij < pairs; ++ij)
-    for (int64_t k = 0; k < rank; ++k)
-      s[(k / lanes * pairs + ij) * lanes + k % lanes] = ToFloat(p.s, p.scale_type, ij * rank + k);
+    for (int64_t k = 0; k < rank; k += lanes)
+      std::memcpy(packed.get() + (k / lanes * pairs + ij) * lanes * size,
+                  Element(p.s, p.scale_type, ij * rank + k),
+                  static_cast<size_t>(std::min(lanes, rank - k) * size));
   return packed;
 }
 

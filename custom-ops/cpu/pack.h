@@ -41,8 +41,8 @@ struct PackedMatrix {
 struct PackedFactors {
   PackedMatrix v;
   PackedMatrix u;
-  /// [vector of columns][b_out][b_in][lanes], columns padded to whole panels of V: what one vector of the
-  /// coupling reads is contiguous. BLAST alone.
+  /// As stored, [vector of columns][b_out][b_in][lanes], columns padded to whole panels of V: what one vector
+  /// of the coupling reads is contiguous. BLAST alone.
   AlignedBytes s;
 };
 

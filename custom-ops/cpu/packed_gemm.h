@@ -26,10 +26,16 @@ inline IntVec BroadcastGroup(const uint8_t* p) {
   return BroadcastInt(group);
 }
 
-/// The first tile fetches the panel that follows this one in memory: the processor's own prefetchers stop at
-/// pages, and other tiles read the panel from cache.
-template <class A, int kTokens, int kVectors, bool kFirst>
-void PackedTile(const PackedGemmArgs& g, int64_t token) {
+// What a register tile fetches of the next panel meanwhile: `step` bytes at each group, from `from` on. The
+// tiles share the panel, so that fetching keeps pace with computing; the processor's own prefetchers stop at
+// pages.
+struct Fetch {
+  const uint8_t* from;
+  int64_t step;
+};
+
+template <class A, int kTokens, int kVectors>
+void PackedTile(const PackedGemmArgs& g, int64_t token, Fetch fetch) {
   typename A::Acc sum[kTokens][kVectors];
 #pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t)
@@ -37,14 +43,13 @@ void PackedTile(const PackedGemmArgs& g, int64_t token) {
     for (int v = 0; v < kVectors; ++v) sum[t][v] = A::Start(g.scale[(token + t) * g.scale_stride]);
   const uint8_t* a = g.a + token * g.lda;
   const uint8_t* w = g.w;
-  const int64_t ahead = g.groups * kPanelRows * kGroupBytes;
   for (int64_t k = 0; k < g.groups; ++k, a += kGroupBytes, w += kPanelRows * kGroupBytes) {
     IntVec rows[kVectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) {
-      rows[v] = LoadGroups(w + v * kLanes * kGroupBytes);
-      if constexpr (kFirst) __builtin_prefetch(w + ahead + v * kLanes * kGroupBytes, 0, 2);
-    }
+    for (int v = 0; v < kVectors; ++v) rows[v] = LoadGroups(w + v * kLanes * kGroupBytes);
+    __builtin_prefetch(fetch.from, 0, 2);
+    if constexpr (kPanelRows * kGroupBytes > 64) __builtin_prefetch(fetch.from + 64, 0, 2);
+    fetch.from += fetch.step;
 #pragma GCC unroll 16
     for (int t = 0; t < kTokens; ++t) {
       const IntVec x = BroadcastGroup(a + t * g.lda);
@@ -64,24 +69,26 @@ void PackedTile(const PackedGemmArgs& g, int64_t token) {
 }
 
 /// The `tokens` < kTokens + 1 tokens from `token` on.
-template <class A, int kTokens, int kVectors, bool kFirst>
-void PackedRemainder(const PackedGemmArgs& g, int64_t token) {
+template <class A, int kTokens, int kVectors>
+void PackedRemainder(const PackedGemmArgs& g, int64_t token, Fetch fetch) {
   if constexpr (kTokens > 0) {
     if (g.tokens - token >= kTokens) {
-      PackedTile<A, kTokens, kVectors, kFirst>(g, token);
+      PackedTile<A, kTokens, kVectors>(g, token, fetch);
     } else {
-      PackedRemainder<A, kTokens - 1, kVectors, kFirst>(g, token);
+      PackedRemainder<A, kTokens - 1, kVectors>(g, token, fetch);
     }
   }
 }
 
 template <class A, int kVectors>
 void PackedPanel(const PackedGemmArgs& g) {
-  PackedRemainder<A, kTileTokens, kVectors, true>(g, 0);
-  int64_t token = kTileTokens;
-  for (; token + kTileTokens <= g.tokens; token += kTileTokens)
-    PackedTile<A, kTileTokens, kVectors, false>(g, token);
-  PackedRemainder<A, kTileTokens - 1, kVectors, false>(g, token);
+  constexpr int64_t kGroupRow = kPanelRows * kGroupBytes;
+  const int64_t tiles = CeilDiv(g.tokens, kTileTokens);
+  Fetch fetch{g.w + g.groups * kGroupRow, kGroupRow / tiles};
+  int64_t token = 0;
+  for (; token + kTileTokens <= g.tokens; token += kTileTokens, fetch.from += g.groups * fetch.step)
+    PackedTile<A, kTileTokens, kVectors>(g, token, fetch);
+  PackedRemainder<A, kTileTokens - 1, kVectors>(g, token, fetch);
 }
 
 template <class A>

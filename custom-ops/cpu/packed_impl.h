@@ -22,7 +22,7 @@ constexpr PackedTable MakePackedTable(const char* name, Compute compute, uint8_t
           weight_flip,
           PackedGemm<A>,
           narrow,
-          Couple,
+          {Couple<float>, Couple<Half>, Couple<BFloat16>},
           {Widen<float>, Widen<Half>, Widen<BFloat16>},
           {{StoreOutput<float, Act::kNone>, StoreOutput<float, Act::kRelu>, StoreOutput<float, Act::kGelu>,
             StoreOutput<float, Act::kGeluTanh>, StoreOutput<float, Act::kSilu>},

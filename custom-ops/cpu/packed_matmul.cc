@@ -225,10 +225,11 @@ class PackedCall {
   // z_i[columns] = Σ_j S_ij ⊙ t_j for all i
   void Couple(const Batch& batch, Range tokens, Range columns, const Scratch& scratch) const {
     const int64_t pairs = d_.b_out * d_.b_in;
-    const float* s = reinterpret_cast<const float*>(factors_.s.get()) + columns.begin * pairs;
-    table_.couple({s, table_.lanes, pairs, scratch.t, TBlock(tokens.size, columns.size), columns.size,
-                   d_.b_out, d_.b_in, tokens.size, columns.size, Z(batch, 0, tokens.begin) + columns.begin,
-                   batch.tokens * plan_.z_stride, plan_.z_stride});
+    const void* s = Element(factors_.s.get(), p_.scale_type, columns.begin * pairs);
+    table_.couple[static_cast<int>(p_.scale_type)](
+        {s, table_.lanes, pairs, scratch.t, TBlock(tokens.size, columns.size), columns.size, d_.b_out,
+         d_.b_in, tokens.size, columns.size, Z(batch, 0, tokens.begin) + columns.begin,
+         batch.tokens * plan_.z_stride, plan_.z_stride});
   }
 
   // Y[tokens, rows of block i] = activation(U_i z_i + B)
@@ -249,8 +250,10 @@ class PackedCall {
     LoadBias(p_, row, step, rows.size, bias);
     std::fill(bias + rows.size, bias + kMaxPackedPanelRows, 0.0f);
     void* y = Element(batch.y, p_.x_type, tokens.begin * d_.out + row);
-    // Whole vectors of fp32 go to Y at once; the rest is sorted out by the store.
-    const bool direct = p_.x_type == DType::kFloat32 && step == 1 && rows.size % table_.lanes == 0;
+    // Whole vectors of fp32 go to Y at once. Where the store has to work on them they stay in L1 until then,
+    // which Y's rows, far apart, would not.
+    const bool direct = p_.x_type == DType::kFloat32 && p_.activation == Activation::kNone && step == 1 &&
+                        rows.size % table_.lanes == 0;
     float* c = direct ? static_cast<float*>(y) : scratch.c;
     const int64_t ldc = direct ? d_.out : table_.panel_rows;
     for (int64_t j = 0; j < ZBlocks(p_); ++j) {

@@ -46,7 +46,7 @@ struct PackedTable {
   void (*gemm)(const PackedGemmArgs&);
   /// `count` floats → whole groups at `target`, zeros after the last.
   void (*narrow)(const float* source, int64_t count, uint8_t* target, BlockScale* scale);
-  void (*couple)(const CoupleArgs&);
+  void (*couple[kDTypeCount])(const CoupleArgs&);  // [S's type]
   void (*widen[kDTypeCount])(const void* source, int64_t count, float* target);
   void (*store[2][kActivationCount])(const StoreArgs&);  // [Y's type][activation]
 

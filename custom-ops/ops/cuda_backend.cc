@@ -83,8 +83,8 @@ class CudaExecutor : public Executor {
     if (error.empty()) error = scratch.Allocate(context, memory_, bytes);
     if (!error.empty()) return error;
 
-    const blockrank_cuda_tensors tensors = {problem.x, problem.v,    problem.s,
-                                            problem.u, problem.bias, problem.y};
+    const blockrank_cuda_tensors tensors = {problem.x,    problem.v, problem.s,       problem.u,
+                                            problem.bias, problem.y, problem.v_scale, problem.u_scale};
     char message[kMessageBytes];
     const auto status = library_.launch(plan, &tensors, problem.tokens, scratch.data(), bytes, stream,
                                         message, sizeof message);

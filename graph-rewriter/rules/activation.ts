@@ -4,7 +4,7 @@
 // between the product and the next single value are evaluated at sample points and compared with the known functions.
 import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
-import type { Match } from '../rule.js';
+import type { Fusion } from '../rule.js';
 import type { Activation } from '../types.js';
 import { formula, gelu, geluTanh, relu, scalar, silu } from './elementwise.js';
 
@@ -21,16 +21,16 @@ const SAMPLES = Array.from({ length: 129 }, (_, i) => (i - 64) / 8);
 /** Of max(1, |v|). The two GELUs differ by 1.8e-4 of that; rounded constants move a value by up to 4e-5 in float16, 2.9e-4 in bfloat16. */
 const TOLERANCE: Readonly<Record<string, number>> = { float32: 2e-5, float16: 1e-4, bfloat16: 5e-4 };
 
-export function fuseActivation(match: Match): Match {
+export function fuseActivation<T extends Fusion>(fusion: T): T {
   const region: Node[] = [];
   for (;;) {
-    const next = region.length < MAX_NODES ? nextNode(match.graph, match.output, region) : undefined;
-    if (next === undefined) return match;
+    const next = region.length < MAX_NODES ? nextNode(fusion.graph, fusion.output, region) : undefined;
+    if (next === undefined) return fusion;
     region.push(next);
-    const output = soleOutput(match.graph, match.output, region);
-    const activation = output === undefined ? undefined : recognise(match, region, output);
+    const output = soleOutput(fusion.graph, fusion.output, region);
+    const activation = output === undefined ? undefined : recognise(fusion, region, output);
     if (output !== undefined && activation !== undefined)
-      return { ...match, nodes: [...match.nodes, ...region], output, activation };
+      return { ...fusion, nodes: [...fusion.nodes, ...region], output, activation };
   }
 }
 
@@ -42,6 +42,7 @@ function nextNode(graph: Graph, product: string, region: readonly Node[]): Node 
     (node) =>
       formula(node) !== undefined &&
       node.outputs.length === 1 &&
+      node.outputs[0] !== '' &&
       node.inputs.every((name) => known.includes(name) || scalar(graph, name) !== undefined),
   );
   return usable.sort((a, b) => a.index - b.index)[0];
@@ -57,15 +58,15 @@ function soleOutput(graph: Graph, product: string, region: readonly Node[]): str
 }
 
 /** The nearest known function, where it is near enough. */
-function recognise(match: Match, region: readonly Node[], output: string): Activation | undefined {
-  const compute = compile(match.graph, match.output, region, output);
+function recognise(fusion: Fusion, region: readonly Node[], output: string): Activation | undefined {
+  const compute = compile(fusion.graph, fusion.output, region, output);
   const computed = SAMPLES.map(compute);
   const distances = KNOWN.map(([activation, known]) => {
     const errors = SAMPLES.map((v, i) => Math.abs(computed[i] - known(v)) / Math.max(1, Math.abs(v)));
     return { activation, distance: Math.max(...errors) };
   });
   const nearest = distances.reduce((a, b) => (b.distance < a.distance ? b : a));
-  return nearest.distance <= TOLERANCE[match.weight.dtype] ? nearest.activation : undefined;
+  return nearest.distance <= TOLERANCE[fusion.dtype] ? nearest.activation : undefined;
 }
 
 /** The region as a function of the product, its constants read once. */

@@ -6,6 +6,7 @@ export function fuseBias(match: Match): Match {
   const { graph, output } = match;
   const add = soleReader(graph, output);
   if (match.bias !== undefined || add === undefined || !add.is('Add')) return match;
+  if (add.inputs.length !== 2 || !add.outputs[0]) return match;
   const name = add.inputs.find((input) => input !== output);
   const constant = name === undefined ? undefined : findConstant(graph, name);
   if (name === undefined || constant === undefined || constant.graph.inputs.has(constant.name)) return match;

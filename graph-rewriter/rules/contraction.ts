@@ -56,6 +56,7 @@ export function matchContraction(
     nodes: [node],
     input,
     output: node.outputs[0],
+    dtype: weight.dtype,
     weight,
     weightName,
     ...storedOrder(weight, labels.weight, made, summed),

@@ -22,6 +22,7 @@ export function matchProduct(
     nodes: [node],
     input: node.inputs[0],
     output: node.outputs[0],
+    dtype: weight.dtype,
     weight,
     weightName: node.inputs[1],
     storedOutIn: weight.transposed !== transB,

@@ -33,6 +33,10 @@ export class PiecedSource implements Source {
     return bytes;
   }
 
+  readInto(start: number, into: Uint8Array): void {
+    into.set(this.read(start, start + into.length));
+  }
+
   /** The files that pieces lie in belong to who opened them. */
   close(): void {}
 

@@ -28,6 +28,25 @@ export function formatKept(
   );
 }
 
+/** Layers that look like the beginning of a factorized one, and why they are none; nothing where there are none. */
+export function formatNearMisses(layers: readonly LayerInfo[], width: number): string[] {
+  const rows = layers.flatMap(({ id, nearMiss }) =>
+    nearMiss ? [[id, nearMiss.code, nearMiss.message]] : [],
+  );
+  const columns = [
+    { title: 'nearly factorized' },
+    { title: 'reason' },
+    { title: 'why', wrap: true },
+  ] as const;
+  return rows.length ? [formatTable(columns, rows, width)] : [];
+}
+
+/** `BLAST, 4 × 4, r 16` */
+export function formatStructure(spec: StructureSpec): string {
+  const names = { blast: 'BLAST', monarch: 'Monarch', 'low-rank': 'low rank' };
+  return [names[spec.structure], formatBlocks(spec), `r ${spec.rank}`].filter(Boolean).join(', ');
+}
+
 /** What a rewrite did: layers, what stayed and why, totals. */
 export function formatRewriteReport(report: RewriteReport, width: number): string {
   const parts: string[] = [];

@@ -35,7 +35,9 @@ export async function keepDenseIfSlower(
 ): Promise<RewritePlan> {
   const infos = new Map(info.layers.map((layer) => [layer.id, layer]));
   const cache = await TimeCache.open(machineKey(options.threads), options.cache);
-  const planned = plan.layers.filter((entry): entry is Planned => 'spec' in entry);
+  // A layer that is factorized already has no dense form to be faster than.
+  const dense = new Set(info.layers.filter(({ factorized }) => factorized === undefined).map(({ id }) => id));
+  const planned = plan.layers.filter((entry): entry is Planned => 'spec' in entry && dense.has(entry.id));
   const slower = new Map<string, string>();
   for (const [done, entry] of planned.entries()) {
     options.onProgress?.({ step: `timing ${entry.id}`, done, total: planned.length });

@@ -1,10 +1,11 @@
 // `blockrank inspect model.onnx`
 import type { Command } from 'commander';
 import { inspectModel } from '../../../graph-rewriter/inspect.js';
+import { operatorName } from '../../../graph-rewriter/operator-name.js';
 import { planRewrite } from '../../../graph-rewriter/plan.js';
-import type { LayerInfo, LayerPlan, ModelInfo } from '../../../graph-rewriter/types.js';
+import type { FactorizedInfo, LayerInfo, LayerPlan, ModelInfo } from '../../../graph-rewriter/types.js';
 import { count, formatBytes, formatPercent, formatShape } from '../../format.js';
-import { formatKept } from '../layers.js';
+import { formatKept, formatNearMisses, formatStructure } from '../layers.js';
 import { runCommand } from '../run.js';
 import { formatTable } from '../table.js';
 
@@ -56,6 +57,7 @@ function describe(info: ModelInfo, width: number): string {
     `${info.path}: ${formatBytes(info.bytes)}, IR ${info.irVersion}, opset ${info.opset}${producer}`,
     info.layers.length ? formatTable(COLUMNS, info.layers.map(row), width) : 'No matrix product.',
     ...(kept.length ? [formatKept(kept, width)] : []),
+    ...formatNearMisses(info.layers, width),
     `${count(info.layers.length, 'layer')}, ${rewritable} would be rewritten: ${formatBytes(rewritableBytes)}, ${formatPercent(rewritableBytes / info.bytes)} of the model`,
   ];
   return parts.join('\n\n');
@@ -81,8 +83,18 @@ function row(layer: LayerInfo): string[] {
     layer.weight,
     layer.location ?? '',
     layer.bytes ? formatBytes(layer.bytes) : '',
-    layer.reason ? `no: ${layer.reason.code}` : ['yes', ...absorbed(layer)].join(' + '),
+    layer.reason ? `no: ${layer.reason.code}` : [verdict(layer), ...absorbed(layer)].join(' + '),
   ];
+}
+
+function verdict({ factorized }: LayerInfo): string {
+  return factorized
+    ? `already ${formatStructure(factorized.spec)}: becomes ${operatorOf(factorized)}`
+    : 'yes';
+}
+
+function operatorOf({ spec, interleaved }: FactorizedInfo): string {
+  return operatorName(spec.structure, 'none', interleaved);
 }
 
 /** What the new node computes besides the product. */

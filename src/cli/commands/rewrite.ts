@@ -47,6 +47,7 @@ interface Flags {
   readonly tokens?: number[];
   readonly keepDenseIfSlower: boolean;
   readonly planOut?: string;
+  readonly recognisedOnly?: boolean;
   readonly dryRun?: boolean;
   readonly overwrite?: boolean;
 }
@@ -79,6 +80,7 @@ export function addRewrite(program: Command): void {
       'leave layers dense whose node or weight name matches; may be repeated',
       repeated,
     )
+    .option('--recognised-only', 'rewrite nothing but layers that are low rank, BLAST or Monarch already')
     .option('--min-size <n>', 'leave weights with fewer elements dense', wholeNumber(0))
     .option(
       '--split-tied',
@@ -124,7 +126,8 @@ async function runRewrite(path: string, flags: Flags, context: CommandContext): 
   }
   const report = await rewrite(path, flags.output, { ...options, plan });
   const text = formatRewriteReport(report, context.width);
-  return { json: report, text: flags.calibration ? text : `${text}\n\n${UNCALIBRATED}` };
+  const isFitted = report.layers.some(({ layer, result }) => result && !layer.factorized);
+  return { json: report, text: flags.calibration || !isFitted ? text : `${text}\n\n${UNCALIBRATED}` };
 }
 
 function requireConsistent(model: string, flags: Flags): void {
@@ -155,6 +158,7 @@ function requireConsistent(model: string, flags: Flags): void {
     'factors',
     'splitTied',
     'compute',
+    'recognisedOnly',
   ] as const;
   const clash = planning.filter((name) => flags.plan !== undefined && flags[name] !== undefined);
   if (clash.length) {
@@ -173,6 +177,7 @@ function rewriteOptions(
 ): RewriteOptions {
   const { structure, keep, rank, blocks, include, exclude, minSize, splitTied, method, iterations, seed } =
     flags;
+  const { recognisedOnly } = flags;
   const optional = {
     structure,
     keep,
@@ -181,6 +186,7 @@ function rewriteOptions(
     include,
     exclude,
     minSize,
+    recognisedOnly,
     splitTied,
     method,
     iterations,
