@@ -27,22 +27,26 @@ export function candidates(
 ): Candidate[] {
   return layers.flatMap(({ info, match }, i): Candidate[] => {
     const plan = plans[i];
-    if (match === undefined || match.graph !== graph || !isWalked(match)) return [];
+    if (match?.graph !== graph || match.axes !== undefined) return [];
+    const operand = match.nodes[0].inputs.indexOf(match.weightName);
     const isShared = layers.some((other) => sharesWeight(info, match, other));
-    if ('spec' in plan) return [{ info, match, plan, isShared }];
+    const isOneShot = isShared || !isWalked(match);
+    const member = { info, match, plan, isShared, isOneShot, operand };
+    if ('spec' in plan) return [member];
     const isAlone = layers.every((other) => other.info.id === info.id || !readsSameTensor(match, other));
     const isRefitted =
       refit &&
+      !isOneShot &&
       isAlone &&
       match.tied === undefined &&
       REFITTED.includes(plan.keep.code) &&
       isStoredAsFloat(info);
-    return isRefitted ? [{ info, match, plan, isShared }] : [];
+    return isRefitted ? [member] : [];
   });
 }
 
-function isWalked({ nodes: [product], input, weightName, axes, before, after }: Match): boolean {
-  const isPlain = axes === undefined && !before?.length && !after?.length;
+function isWalked({ nodes: [product], input, weightName, before, after }: Match): boolean {
+  const isPlain = !before?.length && !after?.length;
   const [x, weight] = product.inputs;
   return isPlain && PRODUCTS.includes(product.opType) && x === input && weight === weightName;
 }

@@ -12,6 +12,10 @@ export interface Member {
   readonly plan: LayerPlan;
   /** The weight also multiplies other tensors: it is fitted to all of them at once, and has no target of its own. */
   readonly isShared: boolean;
+  /** It has no target: its weight is shared, or its input has its features on another axis than the last. */
+  readonly isOneShot: boolean;
+  /** Position of the weight among the product's inputs. */
+  readonly operand: number;
   /** What the layer's output is added to; empty where it is added to nothing. */
   readonly residuals: readonly ResidualTerm[];
 }
@@ -46,7 +50,9 @@ export function findGroups(graph: Graph, layers: readonly Candidate[]): Walk {
     input,
     members: members.map((member) => ({
       ...member,
-      residuals: residualTerms(member.match, constants, (name) => (depths.get(name) ?? -1) < position),
+      residuals: member.isOneShot
+        ? []
+        : residualTerms(member.match, constants, (name) => (depths.get(name) ?? -1) < position),
     })),
   }));
   return { groups, depths, constants };

@@ -11,14 +11,14 @@ import type { Node } from '../node.js';
 import type { StructureSpec } from '../factorize/types.js';
 import type { FactorizeLayer, LayerInfo, RefitLayer } from '../types.js';
 import { candidates } from './candidates.js';
-import { findGroups, productOf, type Member, type Walk } from './groups.js';
+import { findGroups, productOf, type Group, type Member, type Walk } from './groups.js';
 import { ProductSums } from './product-sums.js';
 import { Runner } from './runner.js';
-import { solveMember, type SolveOptions, type Solved } from './solve.js';
+import { solveMember, solveOneShot, type SolveOptions, type Solved } from './solve.js';
 import { GroupTargets } from './group-targets.js';
 import { planStages, type Stage } from './stages.js';
 import { States } from './states.js';
-import { StatisticsSum, type GroupStatistics } from './statistics.js';
+import { StatisticsSum } from './statistics.js';
 import type { Override } from './subgraph.js';
 import type { SequentialRequest } from './types.js';
 
@@ -76,7 +76,7 @@ export class SequentialPass {
   /** Layers that are fitted by `oneShot`: their weights are shared, or they lie where the walk does not come. */
   covers(layer: LayerInfo): boolean {
     return this.walk.groups.some(({ members }) =>
-      members.some(({ info, isShared }) => info.id === layer.id && !isShared),
+      members.some(({ info, isOneShot }) => info.id === layer.id && !isOneShot),
     );
   }
 
@@ -107,39 +107,41 @@ export class SequentialPass {
     const stage = this.stages[this.position];
     const { group } = stage;
     this.progress('calibrating', group.members[0]);
+    const isSummed = group.members.some(({ isOneShot }) => !isOneShot);
     const sum = new StatisticsSum(group, this.isChanged);
-    const ran = await this.runner.run(stage, this.overrides, (batch) =>
-      sum.add(this.states, this.products, batch, (rows) => this.runner.maskFor(batch, rows)),
-    );
+    const ran = await this.runner.run(stage, this.overrides, async (batch) => {
+      const maskFor = (rows: number) => this.runner.maskFor(batch, rows);
+      if (isSummed) await sum.add(this.states, this.products, batch, maskFor);
+    });
     for (const node of ran) this.overrides.delete(node);
     if (this.runner.batches === 0)
       throw new BlockrankError('INVALID_INPUTS', 'the calibration source holds no inputs');
-    const targets = new GroupTargets(
-      this.solving,
-      this.seen(group.members, sum.statistics()),
-      this.isChanged(group.input),
-    );
+    const targets = isSummed ? this.targets(group, sum) : undefined;
     for (const member of group.members) await this.solve(member, targets);
     this.position++;
     this.progress('factorizing', group.members.at(-1)!);
   }
 
-  private seen(members: readonly Member[], statistics: GroupStatistics | undefined): GroupStatistics {
-    if (statistics !== undefined) return statistics;
+  private targets({ input, members }: Group, sum: StatisticsSum): GroupTargets {
+    const statistics = sum.statistics();
+    if (statistics !== undefined) return new GroupTargets(this.solving, statistics, this.isChanged(input));
     throw new BlockrankError(
       'INVALID_INPUTS',
-      `no calibration input reached ${members.map(({ info }) => info.id).join(', ')}: '${members[0].info.input}' had no rows in any batch. Calibrate on inputs that use it, or exclude it`,
+      `no calibration input reached ${members.map(({ info }) => info.id).join(', ')}: '${input}' had no rows in any batch. Calibrate on inputs that use it, or exclude it`,
     );
   }
 
-  private async solve(member: Member, targets: GroupTargets): Promise<void> {
+  private async solve(member: Member, targets: GroupTargets | undefined): Promise<void> {
     const key = resultKey(member.info, 'spec' in member.plan ? member.plan.spec : undefined);
     let solved = this.results.get(key);
     if (solved === undefined) {
       const weight = readWeight(member.match);
       if ('code' in weight) return;
       this.progress('factorizing', member);
-      solved = await solveMember(member, weight, targets, this.solving);
+      solved =
+        member.isOneShot || targets === undefined
+          ? await solveOneShot(member, weight, this.solving)
+          : await solveMember(member, weight, targets, this.solving);
       if (solved === undefined) return;
       this.results.set(key, solved);
     }

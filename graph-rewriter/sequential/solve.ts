@@ -36,31 +36,36 @@ export async function solveMember(
   targets: GroupTargets,
   options: SolveOptions,
 ): Promise<Solved | undefined> {
-  const { match, plan, isShared } = member;
-  if (isShared) return 'spec' in plan ? solveShared(member, weight, options) : undefined;
+  const { match, plan, isShared, operand: position } = member;
   if (!('spec' in plan)) {
     const { weight: data, isMoved } = await targets.of(member, weight.data, false);
-    return isMoved ? { weight: data, override: { operand: operandOf(match, data) }, isShared } : undefined;
+    return isMoved
+      ? { weight: data, override: { operand: operandOf(match, data), position }, isShared }
+      : undefined;
   }
   const target = await targets.of(member, weight.data, canShift(member, options));
   const factorization = await fit(member, { ...weight, data: target.weight }, target, targets, options);
   const dense = await reconstruct(options.engine, factorization.factors);
   const operand = operandOf(match, dense);
-  if (!target.centred) return { factorization, override: { operand }, isShared };
+  if (!target.centred) return { factorization, override: { operand, position }, isShared };
   const biasShift = meanError(member, weight.data, dense, targets, options.alpha);
   const shift = encodeFloats(
     biasShift.map((value) => value * match.scale),
     operand.type,
   );
-  return { factorization: { ...factorization, biasShift }, override: { operand, shift }, isShared };
+  return { factorization: { ...factorization, biasShift }, override: { operand, position, shift }, isShared };
 }
 
-async function solveShared(member: Member, weight: DenseWeight, options: SolveOptions): Promise<Solved> {
-  const { info, match, plan } = member;
+/** Factors without a target, which later layers make up for all the same. */
+export async function solveOneShot(
+  { info, match, plan, isShared, operand: position }: Member,
+  weight: DenseWeight,
+  options: SolveOptions,
+): Promise<Solved> {
   const { spec, factorType } = plan as Extract<typeof plan, { spec: unknown }>;
   const factorization = await options.oneShot(info, weight, spec, factorType);
   const dense = await reconstruct(options.engine, factorization.factors);
-  return { factorization, override: { operand: operandOf(match, dense) }, isShared: true };
+  return { factorization, override: { operand: operandOf(match, dense), position }, isShared };
 }
 
 async function fit(

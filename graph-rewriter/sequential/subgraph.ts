@@ -18,6 +18,8 @@ const PREFIX = 'blockrank.sequential';
 /** What a product computes with in place of its weight. */
 export interface Override {
   readonly operand: Operand;
+  /** Position of the weight among the product's inputs. */
+  readonly position: number;
   /** Added to its output, in the operand's type. */
   readonly shift?: Uint8Array;
 }
@@ -68,7 +70,8 @@ function gather(graph: Graph, { outputs, available, overrides }: Part) {
     if (available.has(name)) inputs.add(name);
     else if (node !== undefined) {
       nodes.add(node);
-      const weight = overrides.has(node) ? node.inputs[1] : undefined;
+      const override = overrides.get(node);
+      const weight = override && node.inputs[override.position];
       for (const read of valuesRead(graph, node)) if (read !== weight) seen.add(read);
     } else if (graph.initializers.has(name)) initializers.add(name);
   }
@@ -80,8 +83,9 @@ function nodeFields(node: Node, overrides: ReadonlyMap<Node, Override>): Piece[]
   if (override === undefined) return copied(node.message);
   const name = (role: string) => `${PREFIX}.${role}.${node.index}`;
   const edit = new Edit();
-  edit.replace(node.message, node.message.all(NODE.input)[1], delimited(NODE.input, [text(name('weight'))]));
-  const { operand, shift } = override;
+  const { operand, position, shift } = override;
+  const read = node.message.all(NODE.input)[position];
+  edit.replace(node.message, read, delimited(NODE.input, [text(name('weight'))]));
   const weight = initializer(name('weight'), operand.dims, operand.type, operand.bytes);
   if (shift === undefined) return [...edit.renderField(node.message), ...weight];
   edit.replace(node.message, node.message.all(NODE.output)[0], delimited(NODE.output, [text(name('raw'))]));

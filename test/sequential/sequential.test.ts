@@ -14,6 +14,7 @@ import { distance, feeds, HIDDEN, residualMlp, run, save, weight, WIDTH } from '
 import { randomNormal } from '../../graph-rewriter/factorize/linalg/random.js';
 import type { TinyModel } from '../validation/helpers/tiny-model.js';
 
+const PLAIN = { isShared: false, isOneShot: false, operand: 1 };
 const BASE = { structure: 'low-rank', minSize: 1, keepDenseIfSlower: false } as const;
 
 describe('sequential rewriting', () => {
@@ -141,6 +142,47 @@ describe('sequential rewriting', () => {
     await session.release();
   });
 
+  it('makes up for a 1×1 Conv that it does not walk', async () => {
+    const random = randomNormal(16);
+    const kernel = { ...weight('K', WIDTH, WIDTH, random), dims: [WIDTH, WIDTH, 1, 1] };
+    const model: TinyModel = {
+      inputs: [{ name: 'x', shape: ['batch', 'time', WIDTH] }],
+      outputs: [{ name: 'y', shape: ['batch', 'time', WIDTH] }],
+      nodes: [
+        {
+          op: 'Constant',
+          inputs: [],
+          outputs: ['last'],
+          attributes: [{ name: 'value_ints', type: 7, ints: [3] }],
+        },
+        {
+          op: 'Transpose',
+          inputs: ['x'],
+          outputs: ['t'],
+          attributes: [{ name: 'perm', type: 7, ints: [0, 2, 1] }],
+        },
+        { op: 'Unsqueeze', inputs: ['t', 'last'], outputs: ['image'] },
+        { op: 'Conv', name: 'conv', inputs: ['image', 'K'], outputs: ['c'] },
+        { op: 'Squeeze', inputs: ['c', 'last'], outputs: ['s'] },
+        {
+          op: 'Transpose',
+          inputs: ['s'],
+          outputs: ['h'],
+          attributes: [{ name: 'perm', type: 7, ints: [0, 2, 1] }],
+        },
+        { op: 'MatMul', name: 'up', inputs: ['h', 'U'], outputs: ['u'] },
+        { op: 'Relu', inputs: ['u'], outputs: ['r'] },
+        { op: 'MatMul', name: 'down', inputs: ['r', 'D'], outputs: ['y'] },
+      ],
+      weights: [kernel, weight('U', WIDTH, HIDDEN, random), weight('D', HIDDEN, WIDTH, random)],
+    };
+    const path = save(folder, 'conv.onnx', model);
+    const options = { keep: 0.5, calibration: feeds(6, 100, 1) };
+    expect(await errorOf(path, options, 1)).to.be.below(
+      await errorOf(path, { ...options, sequential: false }, 1),
+    );
+  });
+
   describe('with a mask', () => {
     /** y = x + (x·W), rows where `attention_mask` is 0 left out. */
     const masked = (): TinyModel => ({
@@ -250,7 +292,7 @@ describe('findGroups', () => {
   function walk(model: TinyModel): Walk {
     const opened = Model.open(save(folder, 'groups.onnx', model));
     const members = findLayers(opened).flatMap(({ info, match }) =>
-      match ? [{ info, match, plan: { id: info.id, keep: info.reason! }, isShared: false }] : [],
+      match ? [{ info, match, plan: { id: info.id, keep: info.reason! }, ...PLAIN }] : [],
     );
     const result = findGroups(opened.graph, members);
     opened.close();
