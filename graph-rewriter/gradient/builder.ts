@@ -20,12 +20,18 @@ export type Value = string;
 export class GradientBuilder {
   readonly nodes: Onnx.INodeProto[] = [];
   private count = 0;
-  private readonly constants = new Map<string, Value>();
+  private readonly made = new Map<string, Value>();
 
   constructor(readonly opset: number) {}
 
+  /** A node of one output; a second one that would compute the same is the first one. */
   op(opType: string, inputs: readonly Value[], attribute: Onnx.IAttributeProto[] = [], domain = ''): Value {
-    return this.ops(opType, inputs, 1, attribute, domain)[0];
+    const key = JSON.stringify([opType, inputs, attribute, domain]);
+    const known = this.made.get(key);
+    if (known !== undefined) return known;
+    const [value] = this.ops(opType, inputs, 1, attribute, domain);
+    this.made.set(key, value);
+    return value;
   }
 
   /** A node of several outputs. */
@@ -49,16 +55,12 @@ export class GradientBuilder {
 
   /** A vector of int64. */
   ints(...values: number[]): Value {
-    return this.constant(`ints ${values.join()}`, {
-      dataType: DataType.INT64,
-      dims: [values.length],
-      int64Data: values,
-    });
+    return this.constant({ dataType: DataType.INT64, dims: [values.length], int64Data: values });
   }
 
   /** A scalar of int64. */
   int(value: number): Value {
-    return this.constant(`int ${value}`, { dataType: DataType.INT64, dims: [], int64Data: [value] });
+    return this.constant({ dataType: DataType.INT64, dims: [], int64Data: [value] });
   }
 
   /** A scalar of the element type of `like`. */
@@ -72,7 +74,7 @@ export class GradientBuilder {
 
   private floats(dims: number[], floatData: readonly number[], like: Value): Value {
     const t = { dataType: DataType.FLOAT, dims, floatData: [...floatData] };
-    const constant = this.constant(`float ${dims.length} ${floatData.join()}`, t);
+    const constant = this.constant(t);
     return this.opset < CAST_LIKE ? constant : this.op('CastLike', [constant, like]);
   }
 
@@ -128,12 +130,8 @@ export class GradientBuilder {
     return this.reshape(sum, wanted);
   }
 
-  private constant(key: string, t: Onnx.ITensorProto): Value {
-    const known = this.constants.get(key);
-    if (known !== undefined) return known;
-    const name = this.op('Constant', [], [{ name: 'value', type: AttributeType.TENSOR, t }]);
-    this.constants.set(key, name);
-    return name;
+  private constant(t: Onnx.ITensorProto): Value {
+    return this.op('Constant', [], [{ name: 'value', type: AttributeType.TENSOR, t }]);
   }
 }
 
