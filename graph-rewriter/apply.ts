@@ -16,6 +16,7 @@ import {
   type Replacement,
   replacementNode,
 } from './replacement.js';
+import { RefitLayers } from './refit-layers.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
 import type {
@@ -51,7 +52,8 @@ export async function applyPlan(
     store = await TensorStore.create(target, isExternal);
     const names = new Names(model.graph);
     const factorized = new FactorizedLayers(options.factorize, store, names);
-    const done = await factorizeLayers(factorized, layers, plans, options);
+    const refits = new RefitLayers(options.refit, store, names);
+    const done = await factorizeLayers({ factorized, refits }, layers, plans, options);
     throwIfAborted(options.signal);
     const biases = new BiasStore(store, names);
     const bytesAfter = await write(model, target, { store, biases, done, sha256 });
@@ -74,10 +76,11 @@ export async function applyPlan(
 interface Done {
   readonly result: LayerResult;
   readonly replacement?: Replacement;
+  readonly refit?: Swap;
 }
 
 async function factorizeLayers(
-  factorized: FactorizedLayers,
+  { factorized, refits }: { factorized: FactorizedLayers; refits: RefitLayers },
   layers: readonly Layer[],
   plans: readonly LayerPlan[],
   { onProgress, signal }: ApplyOptions,
@@ -89,7 +92,11 @@ async function factorizeLayers(
     throwIfAborted(signal);
     const plan = plans[i];
     if (!('spec' in plan) || match === undefined) {
-      results.push({ result: { layer: info, plan } });
+      const refit = match && (await refits.get(info, match));
+      results.push({
+        result: { layer: info, plan, ...(refit && { refitted: true }) },
+        ...(refit && { refit }),
+      });
       continue;
     }
     const outcome = await factorized.get(info, match, plan);
@@ -108,10 +115,11 @@ function kept(layer: LayerInfo, keep: Reason): Done {
 }
 
 function rewritten(layer: LayerInfo, plan: LayerPlan, replacement: Replacement): Done {
-  const { relativeError, weightedError, bytes } = replacement.factorized;
+  const { relativeError, weightedError, bytes, samples } = replacement.factorized;
   const result = {
     relativeError,
     weightedError,
+    ...(samples !== undefined && { samples }),
     bytesBefore: layer.bytes,
     bytesAfter: bytes,
     op: nameOf(replacement),
@@ -132,7 +140,7 @@ async function write(
 ): Promise<number> {
   const replacements = done.flatMap((layer) => layer.replacement ?? []);
   const specs = functionSpecs(replacements);
-  const swaps: Swap[] = [];
+  const swaps: Swap[] = done.flatMap((layer) => layer.refit ?? []);
   for (const replacement of replacements) {
     const node = await replacementNode(replacement, specs.get(nameOf(replacement))!, biases);
     const { graph, nodes } = replacement.match;
@@ -140,7 +148,7 @@ async function write(
   }
   const edit = new Edit();
   const removed = swapNodes(edit, swaps);
-  if (swaps.length > 0) {
+  if (replacements.length > 0) {
     addFunctions(edit, model, portableFunctions(specs, model.opset));
     const layers = done.flatMap(({ result }) => summary(result) ?? []);
     setMetadata(edit, model, { version: VERSION, source: sha256, layers: JSON.stringify(layers) });

@@ -2,7 +2,7 @@
 import { constantNumbers, formOf } from './constants.js';
 import { encodeFloats } from './floats.js';
 import type { Names } from './names.js';
-import type { Bias } from './rule.js';
+import type { Bias, Match } from './rule.js';
 import type { TensorStore } from './tensor-store.js';
 import type { FactorType } from './types.js';
 
@@ -22,6 +22,18 @@ export class BiasStore {
     // Bodies may hold different biases of one name: the position in the file tells them apart.
     const key = `${constant.tensor.message.start} ${wanted}`;
     return this.make(key, wanted, type, () => constantNumbers(constant).map((value) => value * bias.scale));
+  }
+
+  /** The match's bias, or zeros, with scale · `shift` [out] added. */
+  async shifted({ bias, scale, output, out }: Match, shift: Float32Array, type: FactorType): Promise<string> {
+    const own = bias && constantNumbers(bias.constant);
+    const name = this.names.unique(bias ? `${bias.constant.name}.shifted` : `${output}.shift`);
+    const row = Float32Array.from({ length: out }, (_, o) => {
+      const before = own === undefined ? 0 : own[own.length === 1 ? 0 : o] * bias!.scale;
+      return before + scale * shift[o];
+    });
+    await this.store.add({ name, dims: [out], type }, encodeFloats(row, type));
+    return name;
   }
 
   /** For nodes without a bias where the function of their name takes one. */

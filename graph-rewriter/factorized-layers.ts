@@ -14,6 +14,8 @@ export interface Factorized {
   readonly factors: Omit<Factors, 'V' | 'S' | 'U'>;
   readonly relativeError: number;
   readonly weightedError: number;
+  readonly biasShift?: Float32Array;
+  readonly samples?: number;
   /** Names of the stored factors, in the operator's order. */
   readonly names: readonly string[];
   readonly bytes: number;
@@ -43,8 +45,9 @@ export class FactorizedLayers {
   private async make(info: LayerInfo, match: Match, plan: SpecPlan): Promise<Factorized | Reason> {
     const weight = readWeight(match);
     if ('code' in weight) return weight;
-    const { factors, relativeError, weightedError } = await this.factorize(info, weight, plan.spec);
-    checkFactors(info, match, { factors, relativeError, weightedError });
+    const factorization = await this.factorize(info, weight, plan.spec);
+    const { factors, relativeError, weightedError, biasShift, samples } = factorization;
+    checkFactors(info, match, factorization);
     const names: string[] = [];
     for (const factor of FACTOR_NAMES[factors.structure]) {
       const name = this.names.unique(`${match.weight.name}.${factor}`);
@@ -58,7 +61,15 @@ export class FactorizedLayers {
     }
     const { V, S, U, ...spec } = factors;
     const bytes = (V.length + (S?.length ?? 0) + U.length) * FLOAT_BYTES[plan.factorType];
-    return { factors: spec, relativeError, weightedError, names, bytes };
+    return {
+      factors: spec,
+      relativeError,
+      weightedError,
+      names,
+      bytes,
+      ...(biasShift && { biasShift }),
+      ...(samples !== undefined && { samples }),
+    };
   }
 }
 

@@ -46,7 +46,9 @@ export async function replacementNode(
 ): Promise<onnx.INodeProto> {
   const { match, factorized } = replacement;
   const input = [match.input, ...factorized.names];
-  if (match.bias !== undefined) input.push(await biases.name(match.bias, valueType(match)));
+  if (factorized.biasShift !== undefined)
+    input.push(await biases.shifted(match, factorized.biasShift, valueType(match)));
+  else if (match.bias !== undefined) input.push(await biases.name(match.bias, valueType(match)));
   else if (spec.bias) input.push(await biases.zero(valueType(match)));
   return {
     name: match.nodes[0].name,
@@ -63,7 +65,7 @@ function specOf({ match, factorized, factorType }: Replacement): FunctionSpec {
     structure,
     activation: match.activation,
     interleaved: false,
-    bias: match.bias !== undefined,
+    bias: match.bias !== undefined || factorized.biasShift !== undefined,
     ragged: inputs % blocksIn !== 0 || out % blocksOut !== 0,
     castFactors: factorType !== valueType(match),
     type: valueType(match),

@@ -114,6 +114,8 @@ export interface PlanOptions {
 
 export interface ApplyOptions {
   readonly factorize: FactorizeLayer;
+  /** New numbers for layers that stay dense. */
+  readonly refit?: RefitLayer;
   /** Called after each layer. */
   readonly onProgress?: (done: number, total: number, layer: LayerInfo) => void;
   readonly signal?: AbortSignal;
@@ -137,21 +139,35 @@ export interface DensifyReport {
   readonly nodes: readonly string[];
 }
 
+export interface LayerFactorization extends Factorization {
+  /** [out], added to the layer's output: what a bias takes up of the error. */
+  readonly biasShift?: Float32Array;
+  /** Rows that the layer's statistics are of; absent without calibration. */
+  readonly samples?: number;
+}
+
 /** Supplied by the caller of `applyPlan`; called once for each distinct weight. */
 export type FactorizeLayer = (
   layer: LayerInfo,
   weight: DenseWeight,
   spec: StructureSpec,
-) => Promise<Factorization>;
+) => Promise<LayerFactorization>;
+
+/** Supplied by the caller of `applyPlan`; called for each layer that stays dense. [out, in], or nothing to leave it as it is. */
+export type RefitLayer = (layer: LayerInfo) => Promise<Float32Array | undefined>;
 
 export interface LayerResult {
   readonly layer: LayerInfo;
   /** What was done: `keep` also where only the weight's values showed that it must stay dense. */
   readonly plan: LayerPlan;
+  /** It stayed dense with new numbers, which make up for what was lost before it. */
+  readonly refitted?: boolean;
   /** Absent where the layer stayed dense. */
   readonly result?: {
     readonly relativeError: number;
     readonly weightedError: number;
+    /** Rows of calibration that the factors were fitted to; absent without calibration. */
+    readonly samples?: number;
     readonly bytesBefore: number;
     readonly bytesAfter: number;
     /** Operator name that was written, e.g. BlastMatMulGelu. */

@@ -4,12 +4,14 @@ import { BlockrankError } from '../graph-rewriter/errors.js';
 import { collectCovariances, type Covariance } from '../graph-rewriter/calibration/index.js';
 import type { LayerInfo } from '../graph-rewriter/types.js';
 import { loadDataSets, readGraphInputs, readGraphOutputs, type InputOptions } from './inputs/index.js';
+import { tokenFeeds, type TokenFile } from './inputs/tokens.js';
 import type { OnProgress } from './progress.js';
 
 export type Feeds = Record<string, ort.Tensor>;
 
-/** Where inputs are stored (as for `validate`), or the feeds themselves. */
-export type CalibrationSource = InputOptions | AsyncIterable<Feeds> | Iterable<Feeds>;
+/** Where inputs are stored (as for `validate`), a file of tokens, or the feeds themselves. */
+export type CalibrationSource =
+  InputOptions | { readonly tokens: TokenFile } | AsyncIterable<Feeds> | Iterable<Feeds>;
 
 /** The covariance [in, in] to factorize a layer's weight with; undefined where nothing was seen of its input. */
 export type Covariances = (layer: LayerInfo) => Float32Array | undefined;
@@ -30,7 +32,7 @@ export async function calibrate(
   const covariances = await collectCovariances({
     modelPath: model,
     tensors: layers.map((layer) => layer.input),
-    inputs: isIterable(source) ? source : feedsOf(model, source),
+    inputs: calibrationFeeds(model, source),
     onProgress: (done) => {
       runs = done;
       onProgress?.({ step: 'calibrating', done, total: null });
@@ -39,6 +41,15 @@ export async function calibrate(
   });
   if (runs === 0) throw new BlockrankError('INVALID_INPUTS', 'the calibration source holds no inputs');
   return (layer) => pooled(layers, layer, covariances);
+}
+
+/** The feeds of a source, one in memory at a time. */
+export function calibrationFeeds(
+  model: string,
+  source: CalibrationSource,
+): AsyncIterable<Feeds> | Iterable<Feeds> {
+  if (isIterable(source)) return source;
+  return 'tokens' in source ? tokenFeeds(readGraphInputs(model), source.tokens) : feedsOf(model, source);
 }
 
 function isIterable(source: CalibrationSource): source is AsyncIterable<Feeds> | Iterable<Feeds> {

@@ -4,6 +4,7 @@ import { factorize } from '../graph-rewriter/factorize/index.js';
 import type { FactorizeRequest } from '../graph-rewriter/factorize/types.js';
 import { inspectModel } from '../graph-rewriter/inspect.js';
 import { planRewrite } from '../graph-rewriter/plan.js';
+import { SequentialPass, type SequentialRequest } from '../graph-rewriter/sequential/index.js';
 import type {
   FactorizeLayer,
   LayerInfo,
@@ -12,8 +13,19 @@ import type {
   RewritePlan,
   RewriteReport,
 } from '../graph-rewriter/types.js';
-import { calibrate, type CalibrationSource, type Covariances } from './calibrate.js';
+import {
+  calibrate,
+  calibrationFeeds,
+  type CalibrationSource,
+  type Covariances,
+  type Feeds,
+} from './calibrate.js';
 import type { OnProgress } from './progress.js';
+
+export type SequentialOptions = Pick<
+  SequentialRequest,
+  'alpha' | 'ridge' | 'refit' | 'bias' | 'stateLimit' | 'outputScale' | 'relaxation'
+>;
 
 export interface RewriteOptions
   extends PlanOptions, Pick<FactorizeRequest, 'method' | 'iterations' | 'seed' | 'engine'> {
@@ -21,6 +33,13 @@ export interface RewriteOptions
   readonly plan?: RewritePlan;
   /** Real inputs that the factors are fitted to. Without them the weights alone are approximated. */
   readonly calibration?: CalibrationSource;
+  /**
+   * Fits each layer to what reaches it through the layers already replaced (docs/sequential.md), which takes two more runs
+   * of the model over the calibration inputs. True when absent; without calibration it means nothing.
+   */
+  readonly sequential?: boolean | SequentialOptions;
+  /** The model input whose zeros mark padding, which is left out; `attention_mask` where there is one, false for none. */
+  readonly mask?: string | false;
   /** Allows the output to be the input itself. */
   readonly overwrite?: boolean;
   readonly signal?: AbortSignal;
@@ -48,15 +67,52 @@ export async function rewrite(
   const { signal, onProgress, overwrite = false } = options;
   onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
   const { info, plan } = await planModel(input, options);
+  const apply = { overwrite, ...(signal ? { signal } : {}) };
+  if (options.calibration !== undefined && options.sequential !== false)
+    return rewriteSequentially(input, output, { info, plan }, options.calibration, options);
   const layers = plannedLayers(info, plan);
   const covariances = options.calibration
     ? await calibrate(input, layers, options.calibration, { signal, onProgress })
     : undefined;
-  return applyPlan(input, output, plan, {
-    factorize: factorizer(layers, covariances, options),
-    overwrite,
-    ...(signal ? { signal } : {}),
+  return applyPlan(input, output, plan, { ...apply, factorize: factorizer(layers, covariances, options) });
+}
+
+async function rewriteSequentially(
+  input: string,
+  output: string,
+  { info, plan }: { info: ModelInfo; plan: RewritePlan },
+  source: CalibrationSource,
+  options: RewriteOptions,
+): Promise<RewriteReport> {
+  const { signal, onProgress, overwrite = false, sequential, mask } = options;
+  const { method, iterations, seed, engine } = options;
+  const inputs: Feeds[] = [];
+  for await (const feeds of calibrationFeeds(input, source)) inputs.push(feeds);
+  let oneShot: FactorizeLayer | undefined;
+  const pass = SequentialPass.open({
+    ...(typeof sequential === 'object' && sequential),
+    modelPath: input,
+    plan,
+    inputs,
+    oneShot: (layer, weight, spec) => oneShot!(layer, weight, spec),
+    onProgress: (step, done, total) => onProgress?.({ step, done, total }),
+    ...(method && { method }),
+    ...(iterations !== undefined && { iterations }),
+    ...(seed !== undefined && { seed }),
+    ...(engine && { engine }),
+    ...(signal && { signal }),
+    ...(mask !== undefined && { mask }),
   });
+  try {
+    const others = plannedLayers(info, plan).filter((layer) => !pass.covers(layer));
+    const covariances =
+      others.length > 0 ? await calibrate(input, others, inputs, { signal, onProgress }) : undefined;
+    oneShot = factorizer(others, covariances, options);
+    const { factorize, refit } = pass;
+    return await applyPlan(input, output, plan, { factorize, refit, overwrite, ...(signal && { signal }) });
+  } finally {
+    await pass.close();
+  }
 }
 
 function plannedLayers(info: ModelInfo, plan: RewritePlan): LayerInfo[] {

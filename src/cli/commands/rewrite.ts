@@ -6,6 +6,8 @@ import { METHODS, STRUCTURES, type Method, type Structure } from '../../../graph
 import { formatPlan, parsePlan } from '../../../graph-rewriter/plan.js';
 import { isSameFile } from '../../../graph-rewriter/same-file.js';
 import type { FactorType, LayerInfo, ModelInfo, RewritePlan } from '../../../graph-rewriter/types.js';
+import type { CalibrationSource } from '../../calibrate.js';
+import { isTokenFile } from '../../inputs/tokens.js';
 import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
 import { count, formatBytes, formatShape } from '../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
@@ -27,6 +29,11 @@ interface Flags {
   readonly iterations?: number;
   readonly seed?: number;
   readonly calibration?: string[];
+  readonly rowLength?: number;
+  readonly lengths?: string;
+  readonly batch?: number;
+  readonly mask?: string;
+  readonly sequential?: boolean;
   readonly plan?: string;
   readonly planOut?: string;
   readonly dryRun?: boolean;
@@ -69,9 +76,17 @@ export function addRewrite(program: Command): void {
     .option('--seed <n>', 'seed of the fit', wholeNumber(0))
     .option(
       '--calibration <path>',
-      'inputs to fit the factors to: test_data_set folders or .npz; may be repeated',
+      'inputs to fit the factors to: test_data_set folders or .npz, may be repeated; or one file of token ids (.i32, .npy)',
       repeated,
     )
+    .option('--row-length <n>', 'tokens in each row of a token file without a header', wholeNumber(1))
+    .option('--lengths <file>', 'how many tokens of each row of a token file are no padding')
+    .option('--batch <n>', 'rows of a token file in one run (default: 8)', wholeNumber(1))
+    .option(
+      '--mask <input>',
+      'input whose zeros mark padding (default: attention_mask; none counts all rows)',
+    )
+    .option('--no-sequential', 'fit each layer to the original model alone, not to what is left before it')
     .option('--plan <file>', 'apply this plan instead of making one')
     .option('--plan-out <file>', 'write the plan as JSON, to edit and apply with --plan')
     .option('--dry-run', 'print the plan and write no model')
@@ -157,11 +172,27 @@ function rewriteOptions(
       Object.entries(optional).filter(([, value]) => value !== undefined),
     ) as RewriteOptions),
     ...(flags.factors ? { factorType: flags.factors } : {}),
-    ...(flags.calibration ? { calibration: { paths: flags.calibration } } : {}),
+    ...(flags.calibration ? { calibration: calibrationSource(flags.calibration, flags) } : {}),
+    ...(flags.mask === undefined ? {} : { mask: flags.mask === 'none' ? false : flags.mask }),
+    ...(flags.sequential === false ? { sequential: false } : {}),
     overwrite: flags.overwrite ?? false,
     signal: context.signal,
     onProgress: context.onProgress,
   };
+}
+
+function calibrationSource(paths: string[], { rowLength, lengths, batch }: Flags): CalibrationSource {
+  const tokens = paths.find(isTokenFile);
+  const options = { rowLength, lengths, batch };
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  if (tokens !== undefined && paths.length === 1) return { tokens: { path: tokens, ...given } };
+  const expected =
+    tokens !== undefined
+      ? `one file of tokens by itself; found ${paths.length} paths`
+      : '--row-length, --lengths and --batch with a file of tokens only (.i32, .npy)';
+  if (tokens !== undefined || Object.keys(given).length > 0)
+    throw new BlockrankError('INVALID_ARGUMENT', `--calibration: expected ${expected}`);
+  return { paths };
 }
 
 function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string {

@@ -1,0 +1,96 @@
+// The targets of a group's weights, with what they share computed once.
+import type { Engine } from '../factorize/engine.js';
+import type { Member } from './groups.js';
+import { centredStatistics, type CentredStatistics, type GroupStatistics } from './statistics.js';
+import { targetMap, targetWeight, type TargetMap, type TargetOptions } from './target.js';
+
+/** What a layer is to be fitted to, and in which metric. */
+export interface Target {
+  /** W_t, [out, in] */
+  readonly weight: Float32Array;
+  /** C′, [in, in]; absent where the layer saw nothing but zeros. */
+  readonly covariance?: Float32Array;
+  /** The target differs from the layer's own weight. */
+  readonly isMoved: boolean;
+}
+
+interface Shared {
+  readonly covariance: Float32Array;
+  readonly map: TargetMap;
+}
+
+/** Of a second moment without the mean, less than this share is rounding. */
+const NEGLIGIBLE = 1e-6;
+
+export class GroupTargets {
+  private readonly shared = new Map<boolean, Promise<Shared | undefined>>();
+  private readonly centred: () => CentredStatistics;
+
+  constructor(
+    private readonly options: TargetOptions & { readonly engine: Engine },
+    readonly statistics: GroupStatistics,
+    /** A changed layer comes before the group. */
+    private readonly isInputChanged: boolean,
+  ) {
+    let made: CentredStatistics | undefined;
+    this.centred = () => (made ??= centredStatistics(statistics));
+  }
+
+  /** `centred`: a bias takes up the means. Falls back to whole second moments where the input never varies. */
+  async of(member: Member, weight: Float32Array, centred: boolean): Promise<Target & { centred: boolean }> {
+    const shared = await this.map(centred);
+    if (shared === undefined)
+      return centred ? this.of(member, weight, false) : { weight, isMoved: false, centred: false };
+    const { covariance, map } = shared;
+    const gap = this.gap(member, centred);
+    if (!this.isInputChanged && gap === undefined) return { weight, covariance, isMoved: false, centred };
+    const { engine, alpha } = this.options;
+    const target = await targetWeight(engine, weight, map, alpha, gap);
+    return { weight: target, covariance, isMoved: true, centred };
+  }
+
+  /** E[x − x′] in units of the layer's product. */
+  meanGap(member: Member): Float64Array {
+    const result = new Float64Array(member.match.out);
+    for (const { name, scale } of member.residuals)
+      this.statistics.gaps.get(name)?.mean.forEach((value, o) => (result[o] += value / at(scale, o)));
+    return result;
+  }
+
+  private map(centred: boolean): Promise<Shared | undefined> {
+    let shared = this.shared.get(centred);
+    if (shared === undefined) this.shared.set(centred, (shared = this.makeMap(centred)));
+    return shared;
+  }
+
+  private async makeMap(centred: boolean): Promise<Shared | undefined> {
+    const { compressed, cross } = this.statistics;
+    const size = compressed.rows;
+    const own = centred ? this.centred() : { compressed: compressed.product, cross: cross.product };
+    if (centred && trace(own.compressed, size) < NEGLIGIBLE * trace(compressed.product, size))
+      return undefined;
+    const map = await targetMap(this.options.engine, { size, ...own }, this.options);
+    return map && { map, covariance: Float32Array.from(own.compressed) };
+  }
+
+  /** D, [out, in], in units of the layer's product. */
+  private gap({ residuals, match }: Member, centred: boolean): Float64Array | undefined {
+    let result: Float64Array | undefined;
+    for (const { name, scale } of residuals) {
+      const moments = this.statistics.gaps.get(name);
+      if (moments === undefined || moments.rows !== match.out) continue;
+      const product = centred ? this.centred().gap(name)! : moments.product;
+      const scaled = product.map((value, i) => value / at(scale, Math.floor(i / moments.columns)));
+      result = result ? result.map((value, i) => value + scaled[i]) : scaled;
+    }
+    return result;
+  }
+}
+
+const at = (scale: Float32Array, o: number) => scale[scale.length === 1 ? 0 : o];
+
+function trace(matrix: Float64Array, size: number): number {
+  let sum = 0;
+  for (let i = 0; i < size; i++) sum += matrix[i * (size + 1)];
+  return sum;
+}
