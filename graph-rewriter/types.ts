@@ -20,6 +20,7 @@ export const REASON_CODES = [
   'rank-does-not-shrink',
   'blocks-do-not-fit',
   'kept-by-plan',
+  'worth-its-bytes',
 ] as const;
 export type ReasonCode = (typeof REASON_CODES)[number];
 
@@ -84,9 +85,23 @@ export interface ModelInfo {
   readonly layers: readonly LayerInfo[];
 }
 
+/** What the allocation expects of a layer's factors. */
+export interface Prediction {
+  /** Rise of the loss that gradients were taken of: nats for a distribution, else relative squared error of the outputs. */
+  readonly loss: number;
+  /** As `Factorization.weightedError`. */
+  readonly weightedError: number;
+}
+
 /** The decision for one layer: a structure, or dense with the reason. */
 export type LayerPlan =
-  | { readonly id: string; readonly spec: StructureSpec; readonly factorType: FactorType }
+  | {
+      readonly id: string;
+      readonly spec: StructureSpec;
+      readonly factorType: FactorType;
+      /** Where ranks were allocated under one budget: what the factors were expected to cost. */
+      readonly predicted?: Prediction;
+    }
   | { readonly id: string; readonly keep: Reason };
 
 /** Written as JSON by `--plan-out`, edited by hand if wished, applied by `--plan`. */

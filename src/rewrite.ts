@@ -20,6 +20,7 @@ import {
   type Covariances,
   type Feeds,
 } from './calibrate.js';
+import { allocateModel, scalesOf, type AllocationOptions, type OutputScales } from './allocate.js';
 import type { OnProgress } from './progress.js';
 
 export type SequentialOptions = Pick<
@@ -28,7 +29,7 @@ export type SequentialOptions = Pick<
 >;
 
 export interface RewriteOptions
-  extends PlanOptions, Pick<FactorizeRequest, 'method' | 'iterations' | 'seed' | 'engine'> {
+  extends Omit<PlanOptions, 'structure'>, AllocationOptions, Pick<FactorizeRequest, 'method' | 'iterations' | 'seed' | 'engine'> {
   /** Applied as it is; the planning options are not used then. */
   readonly plan?: RewritePlan;
   /** Real inputs that the factors are fitted to. Without them the weights alone are approximated. */
@@ -46,13 +47,24 @@ export interface RewriteOptions
   readonly onProgress?: OnProgress;
 }
 
-/** What `rewrite` would do with each layer. Errors as `inspectModel` and `planRewrite`. */
-export async function planModel(
-  path: string,
-  options: PlanOptions & Pick<RewriteOptions, 'plan'> = {},
-): Promise<{ info: ModelInfo; plan: RewritePlan }> {
+export interface ModelPlan {
+  readonly info: ModelInfo;
+  readonly plan: RewritePlan;
+  /** The output weights d that the plan was made with, for the fit; absent where no gradients were taken. */
+  readonly outputScales?: OutputScales;
+}
+
+/**
+ * What `rewrite` would do with each layer. With calibration and no rank, ranks are allocated under one budget, which runs the
+ * model (docs/factorization.md). Errors as `inspectModel`, `planRewrite` and `allocateModel`.
+ */
+export async function planModel(path: string, options: RewriteOptions = {}): Promise<ModelPlan> {
   const info = await inspectModel(path);
-  return { info, plan: options.plan ?? planRewrite(info, options) };
+  const { structure, ...rest } = options;
+  if (options.plan !== undefined)
+    return { info, plan: options.plan, ...(await scalesOf(info, options.plan, options)) };
+  const plan = planRewrite(info, { ...rest, ...(structure && structure !== 'auto' && { structure }) });
+  return { info, ...(await allocateModel(info, plan, options)) };
 }
 
 /**
@@ -64,32 +76,49 @@ export async function rewrite(
   output: string,
   options: RewriteOptions = {},
 ): Promise<RewriteReport> {
+  options.onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
+  const held = { ...options, ...(options.calibration && { calibration: await hold(input, options.calibration) }) };
+  return rewriteAs(input, output, await planModel(input, held), held);
+}
+
+/** Carries out what `planModel` decided. */
+export async function rewriteAs(
+  input: string,
+  output: string,
+  { info, plan, outputScales }: ModelPlan,
+  options: RewriteOptions,
+): Promise<RewriteReport> {
   const { signal, onProgress, overwrite = false } = options;
-  onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
-  const { info, plan } = await planModel(input, options);
   const apply = { overwrite, ...(signal ? { signal } : {}) };
   if (options.calibration !== undefined && options.sequential !== false)
-    return rewriteSequentially(input, output, { info, plan }, options.calibration, options);
+    return rewriteSequentially(input, output, { info, plan, ...(outputScales && { outputScales }) }, options.calibration, options);
   const layers = plannedLayers(info, plan);
   const covariances = options.calibration
     ? await calibrate(input, layers, options.calibration, { signal, onProgress })
     : undefined;
-  return applyPlan(input, output, plan, { ...apply, factorize: factorizer(layers, covariances, options) });
+  return applyPlan(input, output, plan, { ...apply, factorize: factorizer(layers, covariances, options, outputScales) });
+}
+
+/** Calibration inputs are gone through several times: an iterable that can be read once is kept. */
+async function hold(input: string, source: CalibrationSource): Promise<Feeds[]> {
+  const inputs: Feeds[] = [];
+  for await (const feeds of calibrationFeeds(input, source)) inputs.push(feeds);
+  return inputs;
 }
 
 async function rewriteSequentially(
   input: string,
   output: string,
-  { info, plan }: { info: ModelInfo; plan: RewritePlan },
+  { info, plan, outputScales }: ModelPlan,
   source: CalibrationSource,
   options: RewriteOptions,
 ): Promise<RewriteReport> {
   const { signal, onProgress, overwrite = false, sequential, mask } = options;
   const { method, iterations, seed, engine } = options;
-  const inputs: Feeds[] = [];
-  for await (const feeds of calibrationFeeds(input, source)) inputs.push(feeds);
+  const inputs = await hold(input, source);
   let oneShot: FactorizeLayer | undefined;
   const pass = SequentialPass.open({
+    ...(outputScales && { outputScale: outputScales }),
     ...(typeof sequential === 'object' && sequential),
     modelPath: input,
     plan,
@@ -107,7 +136,7 @@ async function rewriteSequentially(
     const others = plannedLayers(info, plan).filter((layer) => !pass.covers(layer));
     const covariances =
       others.length > 0 ? await calibrate(input, others, inputs, { signal, onProgress }) : undefined;
-    oneShot = factorizer(others, covariances, options);
+    oneShot = factorizer(others, covariances, options, outputScales);
     const { factorize, refit } = pass;
     return await applyPlan(input, output, plan, { factorize, refit, overwrite, ...(signal && { signal }) });
   } finally {
@@ -125,12 +154,14 @@ function factorizer(
   layers: readonly LayerInfo[],
   covariances: Covariances | undefined,
   { method, iterations, seed, engine, signal, onProgress }: RewriteOptions,
+  outputScales?: OutputScales,
 ): FactorizeLayer {
   const total = new Set(layers.map((layer) => layer.weightKey ?? layer.id)).size;
   let finished = 0;
   return async (layer, weight, spec) => {
     const step = `factorizing ${layer.id}`;
     const covariance = covariances?.(layer);
+    const outputScale = outputScales?.(layer);
     const result = await factorize({
       weight,
       spec,
@@ -141,6 +172,7 @@ function factorizer(
       ...(engine ? { engine } : {}),
       ...(signal ? { signal } : {}),
       ...(covariance ? { covariance } : {}),
+      ...(outputScale ? { outputScale } : {}),
     });
     finished++;
     return result;
