@@ -15,6 +15,7 @@ import { BlockrankError } from '../graph-rewriter/errors.js';
 import { defaultEngine, type Engine } from '../graph-rewriter/factorize/engine.js';
 import { Metric } from '../graph-rewriter/factorize/metric.js';
 import type { DenseWeight, Structure } from '../graph-rewriter/factorize/types.js';
+import { OLDEST_OPSET } from '../graph-rewriter/gradient/builder.js';
 import type { Loss } from '../graph-rewriter/gradient/index.js';
 import { findLayers } from '../graph-rewriter/layers.js';
 import { Model } from '../graph-rewriter/model.js';
@@ -22,7 +23,13 @@ import type { Blocks } from '../graph-rewriter/structure-size.js';
 import { fullRank } from '../graph-rewriter/structure-size.js';
 import type { LayerInfo, LayerPlan, ModelInfo, RewritePlan } from '../graph-rewriter/types.js';
 import { readWeight } from '../graph-rewriter/weight.js';
-import { calibrate, type CalibrationSource, calibrationFeeds, type Covariances, type Feeds } from './calibrate.js';
+import {
+  calibrate,
+  type CalibrationSource,
+  calibrationFeeds,
+  type Covariances,
+  type Feeds,
+} from './calibrate.js';
 import type { OnProgress } from './progress.js';
 import { measureSensitivities, type Sensitivities, type Sensitivity } from './sensitivity.js';
 
@@ -59,7 +66,7 @@ export type OutputScales = (layer: LayerInfo) => Float32Array | undefined;
 type Planned = Extract<LayerPlan, { spec: unknown }>;
 
 /**
- * The plan as it is, or with its ranks allocated.
+ * The plan as it is, or with its ranks allocated. Before opset 13, where gradients are not built, ranks stay uniform unless something else is asked.
  * @throws BlockrankError INVALID_ARGUMENT for options that need calibration and for a budget that cannot be met; the codes of calibration
  */
 export async function allocateModel(
@@ -67,7 +74,7 @@ export async function allocateModel(
   plan: RewritePlan,
   request: Request,
 ): Promise<{ plan: RewritePlan; outputScales?: OutputScales }> {
-  if (!isGlobal(request)) return { plan };
+  if (!isGlobal(request) || (info.opset < OLDEST_OPSET && asked(request).length === 0)) return { plan };
   const inputs: Feeds[] = [];
   for await (const feeds of calibrationFeeds(info.path, request.calibration!)) inputs.push(feeds);
   const planned = distinct(info, plan);
@@ -90,7 +97,12 @@ export async function scalesOf(
   if (!isAllocated || request.calibration === undefined) return {};
   const inputs: Feeds[] = [];
   for await (const feeds of calibrationFeeds(info.path, request.calibration)) inputs.push(feeds);
-  const sensitivities = await measureSensitivities(info, sharing(info, distinct(info, plan)), inputs, request);
+  const sensitivities = await measureSensitivities(
+    info,
+    sharing(info, distinct(info, plan)),
+    inputs,
+    request,
+  );
   return { outputScales: sensitivities.fit };
 }
 
@@ -100,14 +112,31 @@ function sharing(info: ModelInfo, planned: readonly { layer: LayerInfo }[]): Lay
   return info.layers.filter((layer) => keys.has(keyOf(layer)));
 }
 
-function isGlobal({ allocate, calibration, rank, structure, maxBytes, maxError, ...rest }: Request): boolean {
-  const asks = { allocate: allocate === 'global', 'structure auto': structure === 'auto', maxBytes, maxError, sensitivity: rest.sensitivity, loss: rest.loss };
-  const asked = Object.entries(asks).flatMap(([name, value]) => (value ? [name] : []));
+/** Options that only a global allocation gives a meaning. */
+function asked({ allocate, structure, maxBytes, maxError, sensitivity, loss }: Request): string[] {
+  const global = allocate === 'global';
+  const asks = {
+    allocate: global,
+    'structure auto': structure === 'auto',
+    maxBytes,
+    maxError,
+    sensitivity,
+    loss,
+  };
+  return Object.entries(asks).flatMap(([name, value]) => (value ? [name] : []));
+}
+
+function isGlobal(request: Request): boolean {
+  const { allocate, calibration, rank } = request;
+  const options = asked(request);
   const needs = (what: string) =>
-    new BlockrankError('INVALID_ARGUMENT', `Expected ${what} with ${asked.join(', ')}: ranks are allocated to layers by what they cost the model's outputs.`);
-  if (asked.length > 0 && calibration === undefined) throw needs('calibration inputs');
-  if (asked.length > 0 && rank !== undefined) throw needs('no rank');
-  if (asked.length > 0 && allocate === 'uniform') throw needs('no uniform allocation');
+    new BlockrankError(
+      'INVALID_ARGUMENT',
+      `Expected ${what} with ${options.join(', ')}: ranks are allocated to layers by what they cost the model's outputs.`,
+    );
+  if (options.length > 0 && calibration === undefined) throw needs('calibration inputs');
+  if (options.length > 0 && rank !== undefined) throw needs('no rank');
+  if (options.length > 0 && allocate === 'uniform') throw needs('no uniform allocation');
   return calibration !== undefined && rank === undefined && allocate !== 'uniform';
 }
 
@@ -118,7 +147,7 @@ function budgetOf({ keep, maxBytes, maxError }: Request): Budget {
       'INVALID_ARGUMENT',
       `Expected one budget; found ${given.map(([name, value]) => `${name} ${value}`).join(' and ')}.`,
     );
-  return Object.fromEntries(given) as Budget;
+  return Object.fromEntries(given);
 }
 
 /** The first layer of each weight that the plan replaces. */

@@ -29,7 +29,10 @@ export type SequentialOptions = Pick<
 >;
 
 export interface RewriteOptions
-  extends Omit<PlanOptions, 'structure'>, AllocationOptions, Pick<FactorizeRequest, 'method' | 'iterations' | 'seed' | 'engine'> {
+  extends
+    Omit<PlanOptions, 'structure'>,
+    AllocationOptions,
+    Pick<FactorizeRequest, 'method' | 'iterations' | 'seed' | 'engine'> {
   /** Applied as it is; the planning options are not used then. */
   readonly plan?: RewritePlan;
   /** Real inputs that the factors are fitted to. Without them the weights alone are approximated. */
@@ -77,7 +80,10 @@ export async function rewrite(
   options: RewriteOptions = {},
 ): Promise<RewriteReport> {
   options.onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
-  const held = { ...options, ...(options.calibration && { calibration: await hold(input, options.calibration) }) };
+  const held = {
+    ...options,
+    ...(options.calibration && { calibration: await hold(input, options.calibration) }),
+  };
   return rewriteAs(input, output, await planModel(input, held), held);
 }
 
@@ -91,12 +97,21 @@ export async function rewriteAs(
   const { signal, onProgress, overwrite = false } = options;
   const apply = { overwrite, ...(signal ? { signal } : {}) };
   if (options.calibration !== undefined && options.sequential !== false)
-    return rewriteSequentially(input, output, { info, plan, ...(outputScales && { outputScales }) }, options.calibration, options);
+    return rewriteSequentially(
+      input,
+      output,
+      { info, plan, ...(outputScales && { outputScales }) },
+      options.calibration,
+      options,
+    );
   const layers = plannedLayers(info, plan);
   const covariances = options.calibration
     ? await calibrate(input, layers, options.calibration, { signal, onProgress })
     : undefined;
-  return applyPlan(input, output, plan, { ...apply, factorize: factorizer(layers, covariances, options, outputScales) });
+  return applyPlan(input, output, plan, {
+    ...apply,
+    factorize: factorizer(layers, covariances, options, outputScales),
+  });
 }
 
 /** Calibration inputs are gone through several times: an iterable that can be read once is kept. */

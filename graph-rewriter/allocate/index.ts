@@ -122,5 +122,8 @@ function bytesOutside(info: ModelInfo, plan: RewritePlan, known: ReadonlyMap<str
 }
 
 function unmet(asked: string, least: string): BlockrankError {
-  return new BlockrankError('INVALID_ARGUMENT', `The budget asks for ${asked}, which cannot be met: ${least}.`);
+  return new BlockrankError(
+    'INVALID_ARGUMENT',
+    `The budget asks for ${asked}, which cannot be met: ${least}.`,
+  );
 }

@@ -46,6 +46,11 @@ export function gradientModel(model: Model, ids: ReadonlySet<string>, loss?: Los
     ({ value }) => paths.values.has(value),
   );
   const context = { b, seed, ...positionInputs(model) };
+  if (loss === 'next-token' && context.tokens === undefined)
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      `The loss next-token needs tokens; ${model.source.path} has no int64 input 'input_ids' of two axes. Choose distribution.`,
+    );
   const seeds = observed.map((value) => [value.value, seedOf(value, context)] as const);
   const gradients = differentiate(
     graph,

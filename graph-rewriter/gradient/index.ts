@@ -89,7 +89,11 @@ async function sumEnergies(
 async function run(session: Ort.InferenceSession, feeds: Feeds, layers: readonly string[], batch: number) {
   const fetches = [...layers.map((_, index) => energyOutput(index)), ROWS_OUTPUT];
   const results = await session.run(feeds, fetches).catch((cause: unknown) => {
-    throw invalid(batch, `could not be differentiated: ${String(cause)}`, cause);
+    throw invalid(
+      batch,
+      `could not be differentiated (uniform allocation needs no gradients): ${String(cause)}`,
+      cause,
+    );
   });
   const rows = (results[ROWS_OUTPUT].data as Float32Array)[0];
   const energies = layers.map((id, index) => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import type { onnx } from 'onnx-proto';
 import { Tensor } from 'onnxruntime-node';
-import { BlockrankError } from '../../graph-rewriter/errors.js';
+import type { BlockrankError } from '../../graph-rewriter/errors.js';
 import { randomNormal } from '../../graph-rewriter/factorize/linalg/random.js';
 import { collectGradients, type GradientRequest } from '../../graph-rewriter/gradient/index.js';
 import { encodeModel, node, tensor, valueInfo } from '../graph-rewriter/helpers/onnx.js';
@@ -172,16 +172,10 @@ describe('collectGradients', () => {
   it('starts at what enters an operator without a rule, and names it', async () => {
     const tail = [node('CumSum', ['before', 'axis'], ['y'])];
     const bytes = encodeModel({
-      nodes: [
-        node('MatMul', ['x', 'A'], ['before'], {}, { name: 'one' }),
-        ...tail,
-      ],
+      nodes: [node('MatMul', ['x', 'A'], ['before'], {}, { name: 'one' }), ...tail],
       inputs: [valueInfo('x', ['batch', IN])],
       outputs: [valueInfo('y', ['batch', OUT])],
-      initializers: [
-        tensor('A', [IN, OUT], first),
-        { name: 'axis', dims: [], dataType: 6, int32Data: [0] },
-      ],
+      initializers: [tensor('A', [IN, OUT], first), { name: 'axis', dims: [], dataType: 6, int32Data: [0] }],
     });
     const x = new Tensor('float32', normals(3 * IN), [3, IN]);
     const { energies, blocked } = await collect(bytes, { inputs: [{ x }] });
