@@ -30,7 +30,7 @@ const creation = (path: string, plugin: boolean) => `
 
 const rewriting = (source: string, target: string, structure: string) => `
   const { rewrite } = await import(${JSON.stringify(INDEX)});
-  await rewrite(${JSON.stringify(source)}, ${JSON.stringify(target)}, { structure: ${JSON.stringify(structure)}, keep: 0.5 });
+  await rewrite(${JSON.stringify(source)}, ${JSON.stringify(target)}, { structure: ${JSON.stringify(structure)}, keep: 0.5, keepDenseIfSlower: false });
   console.log(process.resourceUsage().maxRSS / 1024);`;
 
 function median(values: readonly number[]): number {

@@ -34,6 +34,7 @@ std::string AddOps(const abi::Functions& ort, Plugin* plugin) {
   for (const Backend* backend : {&CpuBackend(), CudaBackend()}) {
     if (backend == nullptr) continue;
     for (const Variant& variant : Variants()) {
+      if (variant.quantized && !backend->takes_int8) continue;
       for (const DType x_type : TypesOfX(*backend)) {
         plugin->ops.emplace_back(ort, variant, x_type, *backend);
         const abi::OrtCustomOp* op = &plugin->ops.back();

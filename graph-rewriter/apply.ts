@@ -100,10 +100,11 @@ async function factorizeLayers(
       continue;
     }
     const outcome = await factorized.get(info, match, plan);
+    const { factorType, compute = 'float' } = plan;
     results.push(
       'code' in outcome
         ? kept(info, outcome)
-        : rewritten(info, plan, { match, factorized: outcome, factorType: plan.factorType }),
+        : rewritten(info, plan, { match, factorized: outcome, factorType, compute }),
     );
     onProgress?.(++done, total, info);
   }
@@ -115,10 +116,9 @@ function kept(layer: LayerInfo, keep: Reason): Done {
 }
 
 function rewritten(layer: LayerInfo, plan: LayerPlan, replacement: Replacement): Done {
-  const { relativeError, weightedError, bytes, samples } = replacement.factorized;
+  const { errors, bytes, samples } = replacement.factorized;
   const result = {
-    relativeError,
-    weightedError,
+    ...errors,
     ...(samples !== undefined && { samples }),
     bytesBefore: layer.bytes,
     bytesAfter: bytes,
@@ -160,7 +160,16 @@ async function write(
 function summary({ layer, plan, result }: LayerResult) {
   if (result === undefined || !('spec' in plan)) return undefined;
   const { op, relativeError, weightedError } = result;
-  return { node: layer.id, op, ...plan.spec, factorType: plan.factorType, relativeError, weightedError };
+  const { spec, factorType, compute } = plan;
+  return {
+    node: layer.id,
+    op,
+    ...spec,
+    factorType,
+    ...(compute && { compute }),
+    relativeError,
+    weightedError,
+  };
 }
 
 function refuseRewritten(model: Model): void {

@@ -4,7 +4,7 @@ import { encodeFloats } from './floats.js';
 import type { Names } from './names.js';
 import type { Bias, Match } from './rule.js';
 import type { TensorStore } from './tensor-store.js';
-import type { FactorType } from './types.js';
+import type { FloatFactorType } from './types.js';
 
 export class BiasStore {
   private readonly made = new Map<string, string>();
@@ -15,7 +15,7 @@ export class BiasStore {
   ) {}
 
   /** The name of the bias itself where it fits as it is, else of a scaled, flattened copy. */
-  async name(bias: Bias, type: FactorType): Promise<string> {
+  async name(bias: Bias, type: FloatFactorType): Promise<string> {
     const { constant } = bias;
     if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
     const wanted = `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`;
@@ -25,7 +25,11 @@ export class BiasStore {
   }
 
   /** The match's bias, or zeros, with scale · `shift` [out] added. */
-  async shifted({ bias, scale, output, out }: Match, shift: Float32Array, type: FactorType): Promise<string> {
+  async shifted(
+    { bias, scale, output, out }: Match,
+    shift: Float32Array,
+    type: FloatFactorType,
+  ): Promise<string> {
     const own = bias && constantNumbers(bias.constant);
     const name = this.names.unique(bias ? `${bias.constant.name}.shifted` : `${output}.shift`);
     const row = Float32Array.from({ length: out }, (_, o) => {
@@ -37,7 +41,7 @@ export class BiasStore {
   }
 
   /** For nodes without a bias where the function of their name takes one. */
-  zero(type: FactorType): Promise<string> {
+  zero(type: FloatFactorType): Promise<string> {
     const name = `blockrank.zero.${type}`;
     return this.make(name, name, type, () => new Float32Array(1));
   }
@@ -45,7 +49,7 @@ export class BiasStore {
   private async make(
     key: string,
     wanted: string,
-    type: FactorType,
+    type: FloatFactorType,
     values: () => Float32Array,
   ): Promise<string> {
     let name = this.made.get(key);

@@ -1,5 +1,6 @@
 // A plan may have been edited by hand: everything that it asks for is checked against the model before work begins.
 import { checkBlocks } from './blocks.js';
+import { allowedComputes, computeFits } from './compute.js';
 import { BlockrankError } from './errors.js';
 import type { Layer } from './layers.js';
 import { largestShrinkingRank } from './structure-size.js';
@@ -35,13 +36,18 @@ export function matchPlan(
 }
 
 function checkSpec({ info }: Layer, plan: Extract<LayerPlan, { spec: unknown }>, opset: number): void {
-  const { spec, factorType } = plan;
+  const { spec, factorType, compute = 'float' } = plan;
   if (info.shape === null || info.reason !== undefined)
     throw wrong(info.id, `It cannot be rewritten: ${info.reason?.message ?? 'it has no weight.'}`);
   const blocks = checkBlocks(info.shape, spec, opset);
   if (blocks !== undefined) throw wrong(info.id, blocks.message);
   if (factorType === 'bfloat16' && opset < BFLOAT16_OPSET)
     throw wrong(info.id, `Factors of bfloat16 need opset ${BFLOAT16_OPSET}; the model has ${opset}.`);
+  if (!computeFits(compute, factorType))
+    throw wrong(
+      info.id,
+      `Factors of ${factorType} can be computed in ${allowedComputes(factorType)}; found ${compute}.`,
+    );
   const largest = largestShrinkingRank(info, spec, factorType);
   if (spec.rank > largest)
     throw wrong(

@@ -3,7 +3,6 @@ import { throwIfAborted } from './abort.js';
 import { constantNumbers, findConstant } from './constants.js';
 import { denseTransposed } from './dense-weight.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
-import type { Factors } from './factorize/types.js';
 import { encodeFloats } from './floats.js';
 import { emitActivation } from './functions/activation.js';
 import { NodeBuilder } from './functions/builder.js';
@@ -11,7 +10,7 @@ import type { Graph } from './graph.js';
 import { DOMAIN, Model } from './model.js';
 import { removeFunctions, setMetadata } from './model-edit.js';
 import { Names } from './names.js';
-import { readStructuredNode, type StructuredNode } from './structured-node.js';
+import { factorNumbers, readStructuredNode, type StructuredNode } from './structured-node.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
 import type { DensifyOptions, DensifyReport } from './types.js';
@@ -82,13 +81,8 @@ async function storeWeight(
   store: TensorStore,
   names: Names,
 ): Promise<string> {
-  const { V, S, U } = factors;
-  const numbers: Factors = {
-    ...spec,
-    V: constantNumbers(V!),
-    U: constantNumbers(U!),
-    ...(S && { S: constantNumbers(S) }),
-  };
+  const { V } = factors;
+  const numbers = factorNumbers(spec, factors);
   const name = names.unique(V!.name.endsWith('.V') ? V!.name.slice(0, -2) : `${V!.name}.dense`);
   const bytes = encodeFloats(denseTransposed(numbers, interleaved), type);
   await store.add({ name, dims: [spec.in, spec.out], type }, bytes);

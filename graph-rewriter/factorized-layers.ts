@@ -1,19 +1,21 @@
 // Factorizes what a plan names and stores the factors: each distinct weight and decision once.
 import { BlockrankError } from './errors.js';
-import type { Factorization, Factors } from './factorize/types.js';
-import { encodeFloats, FLOAT_BYTES } from './floats.js';
-import { FACTOR_NAMES, type FactorName } from './functions/index.js';
+import type { Factorization, Factors, Quantization } from './factorize/types.js';
+import { FACTOR_NAMES } from './functions/factor-inputs.js';
 import type { Names } from './names.js';
 import type { Match } from './rule.js';
+import { factorDims, storedFactors } from './stored-factors.js';
 import { sizePerRank } from './structure-size.js';
 import type { TensorStore } from './tensor-store.js';
-import type { FactorizeLayer, FactorType, LayerInfo, LayerPlan, Reason } from './types.js';
+import type { FactorizeLayer, LayerInfo, LayerPlan, LayerResult, Reason } from './types.js';
 import { readWeight } from './weight.js';
 
 export interface Factorized {
   readonly factors: Omit<Factors, 'V' | 'S' | 'U'>;
-  readonly relativeError: number;
-  readonly weightedError: number;
+  readonly errors: Pick<
+    NonNullable<LayerResult['result']>,
+    'relativeError' | 'weightedError' | 'quantization'
+  >;
   readonly biasShift?: Float32Array;
   readonly samples?: number;
   /** Names of the stored factors, in the operator's order. */
@@ -45,39 +47,32 @@ export class FactorizedLayers {
   private async make(info: LayerInfo, match: Match, plan: SpecPlan): Promise<Factorized | Reason> {
     const weight = readWeight(match);
     if ('code' in weight) return weight;
-    const factorization = await this.factorize(info, weight, plan.spec);
-    const { factors, relativeError, weightedError, biasShift, samples } = factorization;
-    checkFactors(info, match, factorization);
+    const result = await this.factorize(info, weight, plan.spec, plan.factorType);
+    checkFactors(info, match, result);
+    const stored = storedFactors(info, result, plan.factorType, match.scale);
     const names: string[] = [];
-    for (const factor of FACTOR_NAMES[factors.structure]) {
-      const name = this.names.unique(`${match.weight.name}.${factor}`);
-      names.push(name);
-      const values =
-        factor === 'U' && match.scale !== 1 ? factors.U.map((u) => u * match.scale) : factors[factor]!;
-      await this.store.add(
-        { name, dims: factorDims(factors, factor), type: plan.factorType },
-        encode(info, factor, values, plan.factorType),
-      );
+    for (const { name, bytes, ...tensor } of stored) {
+      names.push(this.names.unique(`${match.weight.name}.${name}`));
+      await this.store.add({ ...tensor, name: names.at(-1)! }, bytes);
     }
-    const { V, S, U, ...spec } = factors;
-    const bytes = (V.length + (S?.length ?? 0) + U.length) * FLOAT_BYTES[plan.factorType];
+    const { quantization, biasShift, samples } = result;
     return {
-      factors: spec,
-      relativeError,
-      weightedError,
+      factors: specOf(result.factors),
+      errors: { ...errorsOf(result), ...(quantization && { quantization: errorsOf(quantization) }) },
       names,
-      bytes,
+      bytes: stored.reduce((sum, { bytes }) => sum + bytes.length, 0),
       ...(biasShift && { biasShift }),
       ...(samples !== undefined && { samples }),
     };
   }
 }
 
-function factorDims(f: Omit<Factors, 'V' | 'S' | 'U'>, name: FactorName): number[] {
-  if (name === 'S') return [f.blocksOut, f.blocksIn, f.rank];
-  if (f.structure === 'monarch')
-    return name === 'V' ? [f.blocksOut, f.rank, f.in] : [f.out, f.blocksIn, f.rank];
-  return name === 'V' ? [f.rank, f.in] : [f.out, f.rank];
+function specOf({ structure, rank, blocksIn, blocksOut, in: inputs, out }: Factors): Factorized['factors'] {
+  return { structure, rank, blocksIn, blocksOut, in: inputs, out };
+}
+
+function errorsOf({ relativeError, weightedError }: Factorization | Quantization) {
+  return { relativeError, weightedError };
 }
 
 /** The factorization comes from the caller: nothing that does not fit may reach the file. */
@@ -95,17 +90,6 @@ function checkFactors(info: LayerInfo, match: Match, { factors }: Factorization)
       'FACTORIZATION',
       `The factorization of ${info.id} returned ${given} numbers for a ${factors.structure} of rank ${factors.rank} and shape [${match.in}, ${match.out}].`,
     );
-}
-
-function encode(info: LayerInfo, factor: FactorName, values: Float32Array, type: FactorType): Uint8Array {
-  const limit = type === 'float16' ? 65504 : 3.38e38;
-  const bad = values.findIndex((value) => !(Math.abs(value) <= limit));
-  if (bad >= 0)
-    throw new BlockrankError(
-      'FACTORIZATION',
-      `Factor ${factor} of ${info.id} holds ${values[bad]}, which ${type} cannot. Choose another factor type or keep the layer dense.`,
-    );
-  return encodeFloats(values, type);
 }
 
 function product(dims: readonly number[]): number {

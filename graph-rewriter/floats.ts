@@ -1,6 +1,6 @@
 // Floating-point numbers as models store them (little-endian) to and from float32.
 import { endianness } from 'node:os';
-import type { FactorType, FloatType } from './types.js';
+import type { FloatFactorType, FloatType } from './types.js';
 
 export const FLOAT_BYTES: Record<FloatType, number> = { float32: 4, float16: 2, bfloat16: 2, float64: 8 };
 
@@ -35,7 +35,7 @@ export function decodeFloats(bytes: Uint8Array, dtype: FloatType, out: Float32Ar
 }
 
 /** Encodes to nearest, ties to even. A value beyond float16's range becomes infinite. */
-export function encodeFloats(values: Float32Array, dtype: FactorType): Uint8Array {
+export function encodeFloats(values: Float32Array, dtype: FloatFactorType): Uint8Array {
   if (dtype === 'float32' && LITTLE_ENDIAN)
     return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   const bytes = new Uint8Array(values.length * FLOAT_BYTES[dtype]);
@@ -87,6 +87,11 @@ export function float16Bits(value: number): number {
   const exponent = ((word.getUint32(0) >>> 23) & 0xff) - 127;
   // A fraction that rounds up to 1024 carries into the exponent, as it should.
   return sign | (((exponent + 15) << 10) + roundToEven((magnitude / 2 ** exponent - 1) * 1024));
+}
+
+/** The nearest number of float16. */
+export function roundToFloat16(value: number): number {
+  return halfTable('float16')[float16Bits(value)];
 }
 
 export function bfloat16Bits(value: number): number {

@@ -9,7 +9,9 @@ export const CAST_LIKE_OPSET = 15;
 export function keepMixedTypes(info: ModelInfo, layers: readonly LayerPlan[]): LayerPlan[] {
   if (info.opset >= CAST_LIKE_OPSET) return [...layers];
   const nameOf = (layer: LayerInfo, plan: LayerPlan) =>
-    'spec' in plan ? operatorName(plan.spec.structure, layer.activation) : undefined;
+    'spec' in plan
+      ? operatorName(plan.spec.structure, layer.activation, false, plan.factorType === 'int8')
+      : undefined;
   const types = new Map<string, string[]>();
   layers.forEach((plan, i) => {
     const name = nameOf(info.layers[i], plan);

@@ -2,6 +2,8 @@
 import { BlockrankError } from './errors.js';
 import { type Structure, STRUCTURES, type StructureSpec } from './factorize/types.js';
 import {
+  type Compute,
+  COMPUTES,
   FACTOR_TYPES,
   type FactorType,
   type LayerPlan,
@@ -53,14 +55,23 @@ function parseLayer(layer: Fields, at: string): LayerPlan {
   if (layer.spec === undefined) throw wrong(at, 'spec and factorType, or keep', layer);
   const factorType = oneOf(FACTOR_TYPES, layer.factorType, `${at}.factorType`) as FactorType;
   const spec = parseSpec(fields(layer.spec, `${at}.spec`), `${at}.spec`);
-  if (layer.predicted === undefined) return { id, spec, factorType };
-  return { id, spec, factorType, predicted: parsePrediction(layer.predicted, `${at}.predicted`) };
+  const plan = { id, spec, factorType };
+  return {
+    ...plan,
+    ...(layer.compute !== undefined && {
+      compute: oneOf(COMPUTES, layer.compute, `${at}.compute`) as Compute,
+    }),
+    ...(layer.predicted !== undefined && {
+      predicted: parsePrediction(layer.predicted, `${at}.predicted`),
+    }),
+  };
 }
 
 function parsePrediction(value: unknown, at: string): Prediction {
   const { loss, weightedError } = fields(value, at);
   for (const [name, number] of Object.entries({ loss, weightedError }))
-    if (typeof number !== 'number' || !(number >= 0)) throw wrong(`${at}.${name}`, 'a number from 0 up', number);
+    if (typeof number !== 'number' || !(number >= 0))
+      throw wrong(`${at}.${name}`, 'a number from 0 up', number);
   return { loss: loss as number, weightedError: weightedError as number };
 }
 

@@ -1,13 +1,24 @@
 // Chooses structure, blocks and rank for each layer.
 import { BFLOAT16_OPSET } from './check-plan.js';
-import { type BlockCounts, checkBlockOption, chooseBlocks } from './blocks.js';
+import { checkBlockOption, chooseBlocks } from './blocks.js';
+import { allowedComputes, computeFits } from './compute.js';
 import { BlockrankError } from './errors.js';
-import { STRUCTURES, type StructureSpec } from './factorize/types.js';
-import { FLOAT_BYTES, isFloatType } from './floats.js';
+import { STRUCTURES } from './factorize/types.js';
+import { isFloatType } from './floats.js';
 import { selector } from './select.js';
-import { type Shape, fullRank, largestShrinkingRank, sizePerRank, weightBytes } from './structure-size.js';
 import {
+  type Blocks,
+  factorCost,
+  fullRank,
+  largestShrinkingRank,
+  type Shape,
+  sizePerRank,
+  weightBytes,
+} from './structure-size.js';
+import {
+  COMPUTES,
   FACTOR_TYPES,
+  FLOAT_FACTOR_TYPES,
   type FactorType,
   type LayerInfo,
   type LayerPlan,
@@ -37,11 +48,11 @@ export function planRewrite(info: ModelInfo, options: PlanOptions = {}): Rewrite
   const layers = info.layers.map((layer): LayerPlan => {
     if (layer.reason !== undefined) return { id: layer.id, keep: layer.reason };
     if (!isSelected(layer)) return keep(layer, 'excluded', 'The include and exclude patterns leave it out.');
-    if (isQuantized(layer) && options.include === undefined && options.rank === undefined)
+    if (isQuantized(layer) && !isMeant(options))
       return keep(
         layer,
         'already-quantized',
-        `Its weight is stored as ${layer.stored!.dtype}; factors of a floating type that are smaller would lose much of it. Name it by include, or give a rank, to replace it all the same.`,
+        `Its weight is stored as ${layer.stored!.dtype}; factors of a floating type that are smaller would lose much of it. Make them int8, name it by include, or give a rank, to replace it all the same.`,
       );
     return planLayer(layer, layer.shape!, options, info.opset);
   });
@@ -61,10 +72,21 @@ function planLayer(layer: LayerInfo, shape: Shape, options: PlanOptions, opset: 
   const structure = options.structure ?? DEFAULT_STRUCTURE;
   const blocks = chooseBlocks(structure, shape, options.blocks, opset);
   if ('code' in blocks) return { id: layer.id, keep: blocks };
-  const factorType = options.factorType ?? ownType(layer);
+  const factorType = options.factorType ?? (options.compute === 'int8' ? 'int8' : ownType(layer));
   const rank = chooseRank(layer, shape, { structure, ...blocks }, factorType, options);
   if (typeof rank !== 'number') return { id: layer.id, keep: rank };
-  return { id: layer.id, spec: { structure, rank, ...blocks }, factorType };
+  const { compute = 'float' } = options;
+  return {
+    id: layer.id,
+    spec: { structure, rank, ...blocks },
+    factorType,
+    ...(compute !== 'float' && { compute }),
+  };
+}
+
+/** Whether a quantized weight is to be replaced too. */
+function isMeant({ include, rank, factorType, compute }: PlanOptions): boolean {
+  return include !== undefined || rank !== undefined || factorType === 'int8' || compute === 'int8';
 }
 
 function isQuantized({ stored }: LayerInfo): boolean {
@@ -73,19 +95,19 @@ function isQuantized({ stored }: LayerInfo): boolean {
 
 /** The type that the weight is stored in, where factors can have it, else the one that it multiplies in. */
 function ownType({ dtype, stored }: LayerInfo): FactorType {
-  return FACTOR_TYPES.find((type) => type === stored?.dtype) ?? (dtype as FactorType);
+  return FLOAT_FACTOR_TYPES.find((type) => type === stored?.dtype) ?? (dtype as FactorType);
 }
 
 function chooseRank(
   layer: LayerInfo,
   shape: Shape,
-  blocks: Pick<StructureSpec, 'structure'> & BlockCounts,
+  blocks: Blocks,
   type: FactorType,
-  { rank, keep: share = DEFAULT_KEEP }: PlanOptions,
+  { rank, keep }: PlanOptions,
 ): number | Reason {
   const largest = largestShrinkingRank(layer, blocks, type);
-  const each = sizePerRank(shape, blocks) * FLOAT_BYTES[type];
-  const affordable = Math.floor((share * weightBytes(layer)) / each);
+  const share = keep ?? DEFAULT_KEEP;
+  const affordable = affordableRank(layer, shape, blocks, type, keep);
   const chosen = rank ?? Math.min(largest, affordable, fullRank(shape, blocks));
   if (chosen >= 1 && chosen <= largest) return chosen;
   const stored = layer.stored ? ` than its ${layer.stored.bytes} bytes as ${layer.stored.dtype}` : '';
@@ -97,6 +119,20 @@ function chooseRank(
         ? `rank 1 of ${what} is already more than ${share} of the weight${layer.stored ? ` as ${layer.stored.dtype}` : ''}`
         : `rank ${rank} does not make ${what} smaller${stored}; ${largest} is the largest that does`;
   return { code: 'rank-does-not-shrink', message: `${why[0].toUpperCase()}${why.slice(1)}.` };
+}
+
+/** By bytes; without a share of them asked for also by numbers, so that narrow factors keep half of the arithmetic too. */
+function affordableRank(
+  layer: LayerInfo,
+  shape: Shape,
+  blocks: Blocks,
+  type: FactorType,
+  keep: number | undefined,
+): number {
+  const { perRank, fixed } = factorCost(shape, blocks, type);
+  const bytes = Math.floor(((keep ?? DEFAULT_KEEP) * weightBytes(layer) - fixed) / perRank);
+  if (keep !== undefined) return bytes;
+  return Math.min(bytes, Math.floor((DEFAULT_KEEP * shape.in * shape.out) / sizePerRank(shape, blocks)));
 }
 
 /** A rank that fits no layer at all is a mistake of the caller, not a property of the layers. */
@@ -114,7 +150,8 @@ function keep(layer: LayerInfo, code: Reason['code'], message: string): LayerPla
   return { id: layer.id, keep: { code, message } };
 }
 
-function checkOptions({ structure, keep, rank, blocks, minSize, factorType }: PlanOptions): void {
+function checkOptions(options: PlanOptions): void {
+  const { structure, keep, rank, blocks, minSize, factorType, compute } = options;
   const refuse = (expected: string, found: unknown) => {
     throw new BlockrankError('INVALID_ARGUMENT', `Expected ${expected}; found ${JSON.stringify(found)}.`);
   };
@@ -127,5 +164,9 @@ function checkOptions({ structure, keep, rank, blocks, minSize, factorType }: Pl
   if (minSize !== undefined && !(minSize >= 0)) refuse('minSize to be a number from 0 up', minSize);
   if (factorType !== undefined && !FACTOR_TYPES.includes(factorType))
     refuse(`factorType to be one of ${FACTOR_TYPES.join(', ')}`, factorType);
+  if (compute !== undefined && !COMPUTES.includes(compute))
+    refuse(`compute to be one of ${COMPUTES.join(', ')}`, compute);
+  if (factorType !== undefined && compute !== undefined && !computeFits(compute, factorType))
+    refuse(`compute of ${factorType} factors to be ${allowedComputes(factorType)}`, compute);
   checkBlockOption(blocks);
 }

@@ -6,16 +6,17 @@ import { type FunctionSpec, portableFunction } from './functions/index.js';
 import { DOMAIN } from './model.js';
 import { operatorName } from './operator-name.js';
 import type { Match } from './rule.js';
-import type { FactorType } from './types.js';
+import type { Compute, FactorType } from './types.js';
 
 export interface Replacement {
   readonly match: Match;
   readonly factorized: Factorized;
   readonly factorType: FactorType;
+  readonly compute: Compute;
 }
 
-export function nameOf({ match, factorized }: Replacement): string {
-  return operatorName(factorized.factors.structure, match.activation);
+export function nameOf({ match, factorized, factorType }: Replacement): string {
+  return operatorName(factorized.factors.structure, match.activation, false, factorType === 'int8');
 }
 
 /** One function for each operator name, wide enough for all nodes of that name. */
@@ -30,6 +31,7 @@ export function functionSpecs(replacements: readonly Replacement[]): Map<string,
       bias: known.bias || own.bias,
       ragged: known.ragged || own.ragged,
       castFactors: known.castFactors || own.castFactors,
+      compute: known.compute === true || own.compute === true,
     });
   }
   return specs;
@@ -56,18 +58,27 @@ export async function replacementNode(
     domain: DOMAIN,
     input,
     output: [match.output],
+    attribute: spec.compute ? [computeAttribute(replacement.compute)] : [],
   };
 }
 
-function specOf({ match, factorized, factorType }: Replacement): FunctionSpec {
+/** Where one node of a name has it all do: a function that takes an attribute has no default for it in IR 8. */
+function computeAttribute(compute: Compute): onnx.IAttributeProto {
+  const STRING = 3;
+  return { name: 'compute', type: STRING, s: new TextEncoder().encode(compute) };
+}
+
+function specOf({ match, factorized, factorType, compute }: Replacement): FunctionSpec {
   const { structure, in: inputs, out, blocksIn, blocksOut } = factorized.factors;
   return {
     structure,
     activation: match.activation,
     interleaved: false,
+    int8: factorType === 'int8',
     bias: match.bias !== undefined || factorized.biasShift !== undefined,
     ragged: inputs % blocksIn !== 0 || out % blocksOut !== 0,
     castFactors: factorType !== valueType(match),
+    compute: compute !== 'float',
     type: valueType(match),
   };
 }

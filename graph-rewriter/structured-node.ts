@@ -1,8 +1,9 @@
 // A node of ours as read from a model: its factors and what it does with the product.
-import { type Constant, findConstant } from './constants.js';
+import { type Constant, constantNumbers, findConstant } from './constants.js';
 import { BlockrankError } from './errors.js';
+import { dequantize } from './factorize/int8/index.js';
 import type { Factors, StructureSpec } from './factorize/types.js';
-import { FACTOR_NAMES } from './functions/index.js';
+import { type FactorInput, factorInputs } from './functions/factor-inputs.js';
 import type { Graph } from './graph.js';
 import type { Node } from './node.js';
 import { parseOperatorName } from './operator-name.js';
@@ -15,7 +16,8 @@ export interface StructuredNode {
   readonly activation: Activation;
   readonly interleaved: boolean;
   readonly spec: Omit<Factors, 'V' | 'S' | 'U'>;
-  readonly factors: Readonly<Record<'V' | 'S' | 'U', Constant | undefined>>;
+  /** With the scales of int8 factors. */
+  readonly factors: Readonly<Record<FactorInput, Constant | undefined>>;
   /** Name of the bias; undefined where there is none. */
   readonly bias: string | undefined;
 }
@@ -25,7 +27,7 @@ export function readStructuredNode(node: Node, graph: Graph): StructuredNode {
   const op = parseOperatorName(node.opType);
   if (op === undefined)
     throw wrong(node, `an operator called ${node.opType}, which this version does not know`);
-  const names = FACTOR_NAMES[op.structure];
+  const names = factorInputs(op.structure, op.int8);
   const found = names.map((name, i) => [name, findConstant(graph, node.inputs[i + 1] ?? '')] as const);
   for (const [name, constant] of found)
     if (constant === undefined || constant.transposed)
@@ -63,6 +65,18 @@ function readSpec(
   if (numbers !== spec.rank * sizePerRank(spec, spec) || u.at(-1) !== spec.rank)
     throw wrong(node, `factors of shapes ${[v, s, u].map((dims) => `[${dims.join(', ')}]`).join(' ')}`);
   return spec;
+}
+
+/** The numbers that a node's factors stand for. */
+export function factorNumbers(
+  spec: StructuredNode['spec'],
+  { V, VScale, S, U, UScale }: StructuredNode['factors'],
+): Factors {
+  const coupling = S && { S: constantNumbers(S) };
+  const [v, u] = [constantNumbers(V!), constantNumbers(U!)];
+  if (VScale === undefined || UScale === undefined) return { ...spec, V: v, U: u, ...coupling };
+  const scales = { vScale: constantNumbers(VScale), uScale: constantNumbers(UScale) };
+  return dequantize({ ...spec, V: Int8Array.from(v), U: Int8Array.from(u), ...scales, ...coupling });
 }
 
 function wrong(node: Node, found: string): BlockrankError {

@@ -18,6 +18,7 @@ export const REASON_CODES = [
   'too-small',
   'excluded',
   'rank-does-not-shrink',
+  'slower-than-dense',
   'blocks-do-not-fit',
   'kept-by-plan',
   'worth-its-bytes',
@@ -32,8 +33,15 @@ export interface Reason {
 
 export type WeightLocation = 'initializer' | 'constant-node' | 'external-data';
 export type FloatType = 'float32' | 'float16' | 'bfloat16' | 'float64';
-export const FACTOR_TYPES = ['float32', 'float16', 'bfloat16'] as const;
+export const FLOAT_FACTOR_TYPES = ['float32', 'float16', 'bfloat16'] as const;
+export type FloatFactorType = (typeof FLOAT_FACTOR_TYPES)[number];
+/** int8: V and U as integers with scales; the scales and S are float16. */
+export const FACTOR_TYPES = [...FLOAT_FACTOR_TYPES, 'int8'] as const;
 export type FactorType = (typeof FACTOR_TYPES)[number];
+
+/** What the kernels may compute products in: attribute `compute` of docs/operators.md. */
+export const COMPUTES = ['float', 'bfloat16', 'int8'] as const;
+export type Compute = (typeof COMPUTES)[number];
 
 export const ACTIVATIONS = ['none', 'relu', 'gelu', 'gelu_tanh', 'silu'] as const;
 export type Activation = (typeof ACTIVATIONS)[number];
@@ -101,6 +109,8 @@ export type LayerPlan =
       readonly factorType: FactorType;
       /** Where ranks were allocated under one budget: what the factors were expected to cost. */
       readonly predicted?: Prediction;
+      /** `float` where it is absent; `int8` for int8 factors alone, `bfloat16` for the others. */
+      readonly compute?: Compute;
     }
   | { readonly id: string; readonly keep: Reason };
 
@@ -114,7 +124,7 @@ export interface RewritePlan {
 
 export interface PlanOptions {
   readonly structure?: StructureSpec['structure'];
-  /** Bytes kept of each rewritten weight, 0…1. Give this or `rank`. */
+  /** Bytes kept of each rewritten weight, 0…1, scales of int8 factors included. Give this or `rank`; without either, half of the bytes and half of the numbers at most are kept. */
   readonly keep?: number;
   readonly rank?: number;
   /** One count for both sides, or [blocksIn, blocksOut]. */
@@ -125,6 +135,8 @@ export interface PlanOptions {
   /** Weights with fewer elements stay dense. */
   readonly minSize?: number;
   readonly factorType?: FactorType;
+  /** Default `float`. `int8` makes the factors int8. */
+  readonly compute?: Compute;
 }
 
 export interface ApplyOptions {
@@ -161,11 +173,12 @@ export interface LayerFactorization extends Factorization {
   readonly samples?: number;
 }
 
-/** Supplied by the caller of `applyPlan`; called once for each distinct weight. */
+/** Supplied by the caller of `applyPlan`; called once for each distinct weight. Where it leaves int8 factors unquantized, `applyPlan` rounds them. */
 export type FactorizeLayer = (
   layer: LayerInfo,
   weight: DenseWeight,
   spec: StructureSpec,
+  factorType: FactorType,
 ) => Promise<LayerFactorization>;
 
 /** Supplied by the caller of `applyPlan`; called for each layer that stays dense. [out, in], or nothing to leave it as it is. */
@@ -183,6 +196,8 @@ export interface LayerResult {
     readonly weightedError: number;
     /** Rows of calibration that the factors were fitted to; absent without calibration. */
     readonly samples?: number;
+    /** Of int8 factors: the part of both errors that rounding added. */
+    readonly quantization?: { readonly relativeError: number; readonly weightedError: number };
     readonly bytesBefore: number;
     readonly bytesAfter: number;
     /** Operator name that was written, e.g. BlastMatMulGelu. */

@@ -55,6 +55,7 @@ interface Request extends AllocationOptions {
   readonly calibration?: CalibrationSource;
   readonly blocks?: number | readonly [number, number];
   readonly seed?: number;
+  readonly mask?: string | false;
   readonly engine?: Engine;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
@@ -79,7 +80,7 @@ export async function allocateModel(
   for await (const feeds of calibrationFeeds(info.path, request.calibration!)) inputs.push(feeds);
   const planned = distinct(info, plan);
   const layers = sharing(info, planned);
-  const watch = { signal: request.signal, onProgress: request.onProgress };
+  const watch = { signal: request.signal, onProgress: request.onProgress, mask: request.mask };
   const covariances = await calibrate(info.path, layers, inputs, watch);
   const sensitivities = await measureSensitivities(info, layers, inputs, request);
   const weights = await weightOptions(info, planned, covariances, sensitivities, request);
@@ -177,7 +178,7 @@ async function weightOptions(
       request.signal?.throwIfAborted();
       request.onProgress?.({ step: `spectrum of ${layer.id}`, done, total: planned.length });
       const scale = sensitivities.measured(layer);
-      const covariance = covariances(layer);
+      const covariance = covariances(layer)?.matrix;
       const weight = scale && covariance && readWeight(matches.get(layer.id)!);
       if (!weight || 'code' in weight) continue;
       const metric = await Metric.of(request.engine ?? defaultEngine(), weight.in, covariance);

@@ -14,9 +14,18 @@ export type CalibrationSource =
   InputOptions | { readonly tokens: TokenFile } | AsyncIterable<Feeds> | Iterable<Feeds>;
 
 /** The covariance [in, in] to factorize a layer's weight with; undefined where nothing was seen of its input. */
-export type Covariances = (layer: LayerInfo) => Float32Array | undefined;
+export type Covariances = (layer: LayerInfo) => Seen | undefined;
+
+export interface Seen {
+  /** [in, in] */
+  readonly matrix: Float32Array;
+  /** Rows that it is the mean of. */
+  readonly samples: number;
+}
 
 interface Watch {
+  /** As in `RewriteOptions`. */
+  readonly mask?: string | false | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
 }
@@ -26,7 +35,7 @@ export async function calibrate(
   model: string,
   layers: readonly LayerInfo[],
   source: CalibrationSource,
-  { signal, onProgress }: Watch,
+  { signal, onProgress, mask }: Watch,
 ): Promise<Covariances> {
   let runs = 0;
   const covariances = await collectCovariances({
@@ -37,6 +46,7 @@ export async function calibrate(
       runs = done;
       onProgress?.({ step: 'calibrating', done, total: null });
     },
+    ...(mask === undefined ? {} : { mask }),
     ...(signal ? { signal } : {}),
   });
   if (runs === 0) throw new BlockrankError('INVALID_INPUTS', 'the calibration source holds no inputs');
@@ -67,16 +77,17 @@ function pooled(
   layers: readonly LayerInfo[],
   layer: LayerInfo,
   covariances: ReadonlyMap<string, Covariance>,
-): Float32Array | undefined {
+): Seen | undefined {
   const sharing = layers.filter(
     ({ id, weightKey }) => id === layer.id || (weightKey !== null && weightKey === layer.weightKey),
   );
   const seen = sharing
     .map(({ input }) => covariances.get(input))
     .filter((covariance): covariance is Covariance => covariance !== undefined && covariance.samples > 0);
-  if (seen.length < 2) return seen[0]?.matrix;
+  if (seen.length < 2) return seen[0];
   const samples = seen.reduce((sum, covariance) => sum + covariance.samples, 0);
-  return seen[0].matrix.map((_, index) =>
+  const matrix = seen[0].matrix.map((_, index) =>
     seen.reduce((sum, covariance) => sum + (covariance.samples / samples) * covariance.matrix[index], 0),
   );
+  return { matrix, samples };
 }

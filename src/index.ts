@@ -26,6 +26,7 @@ export { densifyModel } from '../graph-rewriter/densify.js';
 export type {
   Activation,
   ApplyOptions,
+  Compute,
   DensifyOptions,
   DensifyReport,
   FactorizeLayer,
@@ -48,7 +49,9 @@ export type {
   Factorization,
   FactorizeRequest,
   Factors,
+  Int8Factors,
   Method,
+  Quantization,
   Structure,
   StructureSpec,
 } from '../graph-rewriter/factorize/types.js';
@@ -64,6 +67,17 @@ export {
 } from './validation/validate.js';
 export { compareTensors, type Tolerance, type TensorComparison } from './validation/compare.js';
 export type { InputOptions, Shapes } from './inputs/index.js';
+
+// Report: what a rewrite cost and saved.
+export { report, type ReportOptions } from './report/report.js';
+export { renderReport } from './report/html.js';
+export type {
+  LayerReport,
+  MatrixErrors,
+  ModelAgreement,
+  ModelReport,
+  OutputAgreement,
+} from './report/types.js';
 
 // What is there on this machine.
 export { doctor, type DoctorReport } from './doctor.js';

@@ -2,6 +2,7 @@
 import { applyPlan } from '../graph-rewriter/apply.js';
 import { factorize } from '../graph-rewriter/factorize/index.js';
 import type { FactorizeRequest } from '../graph-rewriter/factorize/types.js';
+import { BlockrankError, type ErrorCode } from '../graph-rewriter/errors.js';
 import { inspectModel } from '../graph-rewriter/inspect.js';
 import { planRewrite } from '../graph-rewriter/plan.js';
 import { SequentialPass, type SequentialRequest } from '../graph-rewriter/sequential/index.js';
@@ -22,6 +23,7 @@ import {
 } from './calibrate.js';
 import { allocateModel, scalesOf, type AllocationOptions, type OutputScales } from './allocate.js';
 import type { OnProgress } from './progress.js';
+import { DEFAULT_TOKENS, keepDenseIfSlower } from './speed/keep-dense.js';
 
 export type SequentialOptions = Pick<
   SequentialRequest,
@@ -44,6 +46,13 @@ export interface RewriteOptions
   readonly sequential?: boolean | SequentialOptions;
   /** The model input whose zeros mark padding, which is left out; `attention_mask` where there is one, false for none. */
   readonly mask?: string | false;
+  /**
+   * Leave a layer dense where its factors would be slower on this CPU at `tokens`, by measurement (seconds; cached). Default true. Not done for a
+   * given plan, nor where the operators cannot be loaded.
+   */
+  readonly keepDenseIfSlower?: boolean;
+  /** Rows of X a run that matter: a token each. Default 1 and 128. */
+  readonly tokens?: readonly number[];
   /** Allows the output to be the input itself. */
   readonly overwrite?: boolean;
   readonly signal?: AbortSignal;
@@ -61,14 +70,41 @@ export interface ModelPlan {
  * What `rewrite` would do with each layer. With calibration and no rank, ranks are allocated under one budget, which runs the
  * model (docs/factorization.md). Errors as `inspectModel`, `planRewrite` and `allocateModel`.
  */
-export async function planModel(path: string, options: RewriteOptions = {}): Promise<ModelPlan> {
+export async function planModel(
+  path: string,
+  options: Omit<RewriteOptions, 'overwrite'> = {},
+): Promise<ModelPlan> {
   const info = await inspectModel(path);
   const { structure, ...rest } = options;
   if (options.plan !== undefined)
     return { info, plan: options.plan, ...(await scalesOf(info, options.plan, options)) };
-  const plan = planRewrite(info, { ...rest, ...(structure && structure !== 'auto' && { structure }) });
-  return { info, ...(await allocateModel(info, plan, options)) };
+  const uniform = planRewrite(info, { ...rest, ...(structure && structure !== 'auto' && { structure }) });
+  const { plan, ...scales } = await allocateModel(info, uniform, options);
+  if (options.keepDenseIfSlower === false) return { info, plan, ...scales };
+  return { info, plan: await keepFaster(info, plan, options), ...scales };
 }
+
+async function keepFaster(info: ModelInfo, plan: RewritePlan, options: RewriteOptions): Promise<RewritePlan> {
+  const { tokens = DEFAULT_TOKENS, signal, onProgress } = options;
+  try {
+    return await keepDenseIfSlower(info, plan, { tokens, signal, onProgress });
+  } catch (error) {
+    // Rewriting needs no operators; a machine that only rewrites may have none.
+    if (!(error instanceof BlockrankError) || !LOADER_CODES.includes(error.code)) throw error;
+    onProgress?.({ step: `nothing timed: ${error.message.split('\n')[0]}`, done: 1, total: 1 });
+    return plan;
+  }
+}
+
+const LOADER_CODES: readonly ErrorCode[] = [
+  'NATIVE_MISSING',
+  'LIBRARY_NOT_FOUND',
+  'LIBRARY_INVALID',
+  'LIBRARY_INCOMPATIBLE',
+  'HOOK_FAILED',
+  'ORT_NOT_FOUND',
+  'ORT_UNSUPPORTED',
+];
 
 /**
  * Writes `output`: the model `input` with its dense weights replaced as planned.
@@ -105,9 +141,10 @@ export async function rewriteAs(
       options,
     );
   const layers = plannedLayers(info, plan);
-  const covariances = options.calibration
-    ? await calibrate(input, layers, options.calibration, { signal, onProgress })
-    : undefined;
+  const covariances =
+    options.calibration && layers.length > 0
+      ? await calibrate(input, layers, options.calibration, { signal, onProgress, mask: options.mask })
+      : undefined;
   return applyPlan(input, output, plan, {
     ...apply,
     factorize: factorizer(layers, covariances, options, outputScales),
@@ -138,7 +175,7 @@ async function rewriteSequentially(
     modelPath: input,
     plan,
     inputs,
-    oneShot: (layer, weight, spec) => oneShot!(layer, weight, spec),
+    oneShot: (...layer) => oneShot!(...layer),
     onProgress: (step, done, total) => onProgress?.({ step, done, total }),
     ...(method && { method }),
     ...(iterations !== undefined && { iterations }),
@@ -150,7 +187,7 @@ async function rewriteSequentially(
   try {
     const others = plannedLayers(info, plan).filter((layer) => !pass.covers(layer));
     const covariances =
-      others.length > 0 ? await calibrate(input, others, inputs, { signal, onProgress }) : undefined;
+      others.length > 0 ? await calibrate(input, others, inputs, { signal, onProgress, mask }) : undefined;
     oneShot = factorizer(others, covariances, options, outputScales);
     const { factorize, refit } = pass;
     return await applyPlan(input, output, plan, { factorize, refit, overwrite, ...(signal && { signal }) });
@@ -173,23 +210,24 @@ function factorizer(
 ): FactorizeLayer {
   const total = new Set(layers.map((layer) => layer.weightKey ?? layer.id)).size;
   let finished = 0;
-  return async (layer, weight, spec) => {
+  return async (layer, weight, spec, factorType) => {
     const step = `factorizing ${layer.id}`;
-    const covariance = covariances?.(layer);
+    const seen = covariances?.(layer);
     const outputScale = outputScales?.(layer);
     const result = await factorize({
       weight,
       spec,
+      factorType,
       onProgress: (fraction) => onProgress?.({ step, done: finished + fraction, total }),
       ...(method ? { method } : {}),
       ...(iterations === undefined ? {} : { iterations }),
       ...(seed === undefined ? {} : { seed }),
       ...(engine ? { engine } : {}),
       ...(signal ? { signal } : {}),
-      ...(covariance ? { covariance } : {}),
+      ...(seen ? { covariance: seen.matrix } : {}),
       ...(outputScale ? { outputScale } : {}),
     });
     finished++;
-    return result;
+    return seen ? { ...result, samples: seen.samples } : result;
   };
 }

@@ -21,6 +21,7 @@ interface Options {
   readonly sensitivity?: Sensitivity;
   readonly loss?: Loss;
   readonly seed?: number;
+  readonly mask?: string | false;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -32,7 +33,7 @@ export async function measureSensitivities(
   info: ModelInfo,
   layers: readonly LayerInfo[],
   inputs: readonly Feeds[],
-  { sensitivity = 'gradient', loss, seed, signal, onProgress }: Options,
+  { sensitivity = 'gradient', loss, seed, mask, signal, onProgress }: Options,
 ): Promise<Sensitivities> {
   if (sensitivity === 'none') return { measured: (layer) => ones(layer), fit: () => undefined, perError: 1 };
   const gradients = await collectGradients({
@@ -41,6 +42,7 @@ export async function measureSensitivities(
     inputs,
     ...(loss && { loss }),
     ...(seed !== undefined && { seed }),
+    ...(mask !== undefined && { mask }),
     ...(signal && { signal }),
     onProgress: (done) => onProgress?.({ step: 'gradients', done, total: inputs.length }),
   });

@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../graph-rewriter/errors.js';
 import { seededRandom } from '../src/inputs/random.js';
+import { STRUCTURES } from '../graph-rewriter/factorize/types.js';
 import type { Progress } from '../src/progress.js';
 import { planModel, rewrite } from '../src/rewrite.js';
 import { npz } from './inputs/helpers/npz.js';
+import { validate } from '../src/validation/validate.js';
 import { encodeModel, scratch, type Scratch } from './validation/helpers/tiny-model.js';
 
 const SIZE = 72;
@@ -52,6 +54,7 @@ describe('rewrite', () => {
   it('counts a weight once in its progress, and ends with all done', async () => {
     const seen: Progress[] = [];
     await rewrite(model, target('a.onnx'), {
+      keepDenseIfSlower: false,
       structure: 'low-rank',
       onProgress: (progress) => seen.push(progress),
     });
@@ -63,6 +66,7 @@ describe('rewrite', () => {
   it('fits a shared weight to what enters any of its layers', async () => {
     const calibration = [{ x: rows(0, 8, 1), z: rows(40, 8, 2) }];
     const { layers } = await rewrite(model, target('b.onnx'), {
+      keepDenseIfSlower: false,
       structure: 'low-rank',
       rank: 16,
       calibration,
@@ -84,15 +88,47 @@ describe('rewrite', () => {
   });
 
   it('applies a plan that is given, whatever the other options say', async () => {
-    const { plan } = await planModel(model, { structure: 'monarch', rank: 3, blocks: 2 });
-    const { layers } = await rewrite(model, target('c.onnx'), { plan, structure: 'low-rank' });
+    const { plan } = await planModel(model, {
+      keepDenseIfSlower: false,
+      structure: 'monarch',
+      rank: 3,
+      blocks: 2,
+    });
+    const { layers } = await rewrite(model, target('c.onnx'), {
+      keepDenseIfSlower: false,
+      plan,
+      structure: 'low-rank',
+    });
     expect(layers.map(({ result }) => result?.op)).to.deep.equal(['MonarchMatMul', 'MonarchMatMul']);
   });
+
+  for (const structure of STRUCTURES)
+    it(`writes int8 factors of ${structure} that the kernels and the functions compute alike`, async () => {
+      const calibration = [{ x: rows(0, 60, 1), z: rows(20, 50, 2) }];
+      const { layers } = await rewrite(model, target('q.onnx'), {
+        keepDenseIfSlower: false,
+        structure,
+        calibration,
+        factorType: 'int8',
+      });
+      const { weightedError, quantization } = layers[0].result!;
+      expect(layers[0].result!.op).to.match(/^Q/);
+      expect(quantization!.weightedError).to.be.within(1e-4, 0.02);
+      expect(weightedError).to.be.above(quantization!.weightedError);
+      const { passed, comparisons } = await validate(target('q.onnx'), target('q.onnx'), {
+        rtol: 0,
+        atol: 1e-5,
+        runs: 0,
+      });
+      expect(passed).to.equal(true);
+      expect(comparisons.every(({ statistics }) => statistics!.absolute.max > 0)).to.equal(true);
+    });
 
   it('passes over the expected outputs of a calibration data set', async () => {
     const array = { dims: [100, SIZE], data: rows(0, SIZE, 3).data as Float32Array };
     const path = await files.write('set.npz', npz({ x: array, z: array, y: array, w: array }));
     const { layers } = await rewrite(model, target('f.onnx'), {
+      keepDenseIfSlower: false,
       structure: 'low-rank',
       calibration: { paths: [path] },
     });
@@ -100,7 +136,7 @@ describe('rewrite', () => {
   });
 
   it('refuses a calibration source without inputs', async () => {
-    const error = await rewrite(model, target('d.onnx'), { calibration: [] }).catch(
+    const error = await rewrite(model, target('d.onnx'), { keepDenseIfSlower: false, calibration: [] }).catch(
       (reason: unknown) => reason,
     );
     expect(error).to.be.instanceOf(BlockrankError).and.have.property('code', 'INVALID_INPUTS');
@@ -110,6 +146,7 @@ describe('rewrite', () => {
   it('stops when it is aborted and leaves nothing behind', async () => {
     const abort = new AbortController();
     const error = await rewrite(model, target('e.onnx'), {
+      keepDenseIfSlower: false,
       signal: abort.signal,
       onProgress: ({ step }) => step.startsWith('factorizing') && abort.abort(),
     }).catch((reason: unknown) => reason);

@@ -6,8 +6,9 @@
 
 namespace blockrank {
 
-enum class DType : int { kFloat32 = 0, kFloat16 = 1, kBFloat16 = 2 };
-constexpr int kDTypeCount = 3;
+/// int8 is a type of factors alone, with scales beside it.
+enum class DType : int { kFloat32 = 0, kFloat16 = 1, kBFloat16 = 2, kInt8 = 3 };
+constexpr int kDTypeCount = 4;
 
 struct Half {
   uint16_t bits;
@@ -16,10 +17,11 @@ struct BFloat16 {
   uint16_t bits;
 };
 
-constexpr size_t SizeOf(DType type) { return type == DType::kFloat32 ? 4 : 2; }
+constexpr size_t SizeOf(DType type) { return type == DType::kFloat32 ? 4 : type == DType::kInt8 ? 1 : 2; }
 
-constexpr const char* NameOf(DType type) {
-  return type == DType::kFloat32 ? "float32" : type == DType::kFloat16 ? "float16" : "bfloat16";
+inline const char* NameOf(DType type) {
+  constexpr const char* names[kDTypeCount] = {"float32", "float16", "bfloat16", "int8"};
+  return names[static_cast<int>(type)];
 }
 
 }  // namespace blockrank

@@ -101,17 +101,23 @@ std::string CheckShapes(Structure structure, const InputShapes& shapes, Dims* di
   switch (structure) {
     case Structure::kLowRank:
       match("V", shapes.v, {&r, &in});
+      match("VScale", shapes.v_scale, {&r});
       match("U", shapes.u, {&out, &r});
+      match("UScale", shapes.u_scale, {&out});
       b_in.value = b_out.value = 1;
       break;
     case Structure::kBlast:
       match("V", shapes.v, {&r, &in});
+      match("VScale", shapes.v_scale, {&b_in, &r});
       match("S", shapes.s, {&b_out, &b_in, &r});
       match("U", shapes.u, {&out, &r});
+      match("UScale", shapes.u_scale, {&out});
       break;
     case Structure::kMonarch:
       match("V", shapes.v, {&b_out, &r, &in});
+      match("VScale", shapes.v_scale, {&b_out, &b_in, &r});
       match("U", shapes.u, {&out, &b_in, &r});
+      match("UScale", shapes.u_scale, {&out, &b_in});
       break;
   }
   if (error.empty()) error = CheckBlocks("b_in", "in", b_in.value, in.value);

@@ -19,6 +19,7 @@ std::string ToString(const Shape& shape);
 
 struct InputShapes {
   Shape x, v, s, u, bias;
+  Shape v_scale, u_scale;  // unknown where there are none
   bool has_bias = false;
 };
 

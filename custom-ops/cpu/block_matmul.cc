@@ -31,6 +31,9 @@ class Call {
         gemm_((plan_.few ? kernels.gemm_dot : kernels.gemm_panel)[static_cast<int>(problem.factor_type)]) {}
 
   bool Run() {
+    const FloatBuffer scales(host_, VScales() + UScales());
+    if (scales.data() == nullptr) return false;
+    PrepareScales(scales.data());
     const FloatBuffer z(host_, d_.b_out * plan_.batch * plan_.z_stride);
     const FloatBuffer x(host_, plan_.copy_x ? plan_.batch * plan_.x_stride : 0);
     if (z.data() == nullptr || x.data() == nullptr) return false;
@@ -47,6 +50,30 @@ class Call {
   }
 
  private:
+  bool IsInt8() const { return p_.factor_type == DType::kInt8; }
+  // How many of them are no float32 yet.
+  int64_t VScales() const {
+    if (!IsInt8() || p_.scale_type == DType::kFloat32) return 0;
+    return (p_.structure == Structure::kMonarch ? d_.b_out : 1) * d_.b_in * d_.rank;
+  }
+  int64_t UScales() const {
+    if (!IsInt8() || p_.scale_type == DType::kFloat32) return 0;
+    return (p_.structure == Structure::kMonarch ? d_.b_in : 1) * d_.out;
+  }
+
+  // Points v_scale_ and u_scale_ at the scales as fp32. They are few beside the factors: one for p numbers of
+  // V and r of U.
+  void PrepareScales(float* copy) {
+    v_scale_ = static_cast<const float*>(p_.v_scale);
+    u_scale_ = static_cast<const float*>(p_.u_scale);
+    if (VScales() == 0) return;
+    const auto widen = kernels_.widen[static_cast<int>(p_.scale_type)];
+    widen(p_.v_scale, VScales(), copy);
+    widen(p_.u_scale, UScales(), copy + VScales());
+    v_scale_ = copy;
+    u_scale_ = copy + VScales();
+  }
+
   // Points x_ at the batch's tokens as fp32.
   void PrepareX(float* copy) {
     if (!plan_.copy_x) {
@@ -100,13 +127,18 @@ class Call {
     // The coupling works on whole panels; columns past the rank come out as zeros that nobody reads.
     if (width > rank.size) std::fill(t, t + t_floats, 0.0f);
     Project(tokens, rank.begin, rank.size, {t, width, tokens.size * width}, scratch.data());
-    const auto widen = kernels_.widen[static_cast<int>(p_.factor_type)];
+    const auto widen = kernels_.widen[static_cast<int>(p_.scale_type)];
     for (int64_t ij = 0; ij < d_.b_out * d_.b_in; ++ij) {
-      widen(Element(p_.s, p_.factor_type, ij * d_.rank + rank.begin), rank.size, s + ij * width);
+      widen(Element(p_.s, p_.scale_type, ij * d_.rank + rank.begin), rank.size, s + ij * width);
       std::fill(s + ij * width + rank.size, s + (ij + 1) * width, 0.0f);
     }
     kernels_.couple({s, t, d_.b_out, d_.b_in, tokens.size, width, Z(0, tokens.begin) + rank.begin,
                      plan_.batch * plan_.z_stride, plan_.z_stride});
+  }
+
+  // The scale of V's row, for block 0 of its columns; that of block j is j·r further on.
+  const float* VScale(int64_t row) const {
+    return v_scale_ + row / d_.rank * d_.b_in * d_.rank + row % d_.rank;
   }
 
   // Where stage 1 puts x_j · V_jᵀ: floats between tokens and between blocks j.
@@ -119,9 +151,11 @@ class Call {
   // target[j, t, n] = x_j · V[row + n, columns of block j]ᵀ for all j
   void Project(Range tokens, int64_t row, int64_t rows, const Projection& target, float* scratch) {
     for (int64_t n = 0; n < rows; n += kernels_.panel_rows) {
+      const float* scale = IsInt8() ? VScale(row + n) : nullptr;
       gemm_({x_ + tokens.begin * x_stride_, x_stride_, tokens.size,
              Element(p_.v, p_.factor_type, (row + n) * d_.in), d_.in, std::min(kernels_.panel_rows, rows - n),
-             d_.in, d_.p(), target.data + n, target.token_stride, target.block_stride, scratch});
+             d_.in, d_.p(), target.data + n, target.token_stride, target.block_stride, scratch, scale, 1,
+             d_.rank});
     }
   }
 
@@ -145,6 +179,7 @@ class Call {
     const bool interleaved = p_.order == OutputOrder::kInterleaved;
     const int64_t stride = interleaved ? d_.b_out : 1;
     const int64_t length = ZLength(p_);
+    const int64_t scales = length / d_.rank;  // of a row of U: one for each block of its columns
     const auto store = kernels_.store[p_.x_type == DType::kFloat32 ? 0 : 1][static_cast<int>(p_.activation)];
     float bias[kMaxPanelRows] = {};
     for (int64_t n = 0; n < block_rows.size; n += width) {
@@ -153,7 +188,8 @@ class Call {
       for (int64_t t = 0; stride == 1 && t < tokens.size; ++t)
         FetchForWriting(Output(first_ + tokens.begin + t, row));
       gemm_({Z(i, tokens.begin), plan_.z_stride, tokens.size, Element(p_.u, p_.factor_type, row * length),
-             length * stride, rows, length, length, c, width, 0, scratch.data()});
+             length * stride, rows, length, IsInt8() ? d_.rank : length, c, width, 0, scratch.data(),
+             IsInt8() ? u_scale_ + row * scales : nullptr, scales * stride, 1});
       LoadBias(row, stride, rows, bias);
       store({c, width, tokens.size, rows, bias, Output(first_ + tokens.begin, row), d_.out, stride});
     }
@@ -210,6 +246,8 @@ class Call {
   const float* x_ = nullptr;
   int64_t x_stride_ = 0;
   float* z_ = nullptr;
+  const float* v_scale_ = nullptr;
+  const float* u_scale_ = nullptr;
 };
 
 }  // namespace

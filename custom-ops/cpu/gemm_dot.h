@@ -11,11 +11,30 @@ namespace {
 constexpr int kDotRows = 4;
 constexpr int kDotTokens = kLanes == 16 ? 4 : 2;  // 4 × 4 sums need more than 16 registers
 
-/// C[t, n] = Σ_k A[t, k]·W[n, k] for kTokens × kRows sums. `ahead` elements after W's are fetched meanwhile:
-/// rows that come next, which the processor's own prefetchers do not guess.
+/// Where the sums of one block go, and how: c[t, n] = scale[n·stride]·sum, added to what is there or not.
+struct DotTarget {
+  float* c;
+  int64_t ldc;
+  const float* scale;  // null: 1
+  int64_t stride;
+  bool add;
+};
+
+template <int kRows>
+inline void StoreDots(const Vec* sum, const DotTarget& target, int64_t t) {
+  float* c = target.c + t * target.ldc;
+  if (target.scale == nullptr) return SumRows<kRows>(sum, c);
+  float dots[kRows];
+  SumRows<kRows>(sum, dots);
+  for (int n = 0; n < kRows; ++n)
+    c[n] = dots[n] * target.scale[n * target.stride] + (target.add ? c[n] : 0.0f);
+}
+
+/// Σ_k A[t, k]·W[n, k] for kTokens × kRows sums. `ahead` elements after W's are fetched meanwhile: rows that
+/// come next, which the processor's own prefetchers do not guess.
 template <int kTokens, int kRows, class F>
-void DotTile(const float* a, int64_t lda, const F* w, int64_t ldw, int64_t ahead, int64_t depth, float* c,
-             int64_t ldc) {
+void DotTile(const float* a, int64_t lda, const F* w, int64_t ldw, int64_t ahead, int64_t depth,
+             const DotTarget& target, int64_t first) {
   Vec sum[kTokens][kRows] = {};
   const auto step = [&](int64_t k, auto load_a, auto load_w) {
     Vec x[kTokens];
@@ -45,7 +64,7 @@ void DotTile(const float* a, int64_t lda, const F* w, int64_t ldw, int64_t ahead
     step(0, partial, partial);
   }
 #pragma GCC unroll 4
-  for (int t = 0; t < kTokens; ++t) SumRows<kRows>(sum[t], c + t * ldc);
+  for (int t = 0; t < kTokens; ++t) StoreDots<kRows>(sum[t], target, first + t);
 }
 
 /// Rows n … n + kRows − 1 of every block, so that each row of W is read from its first column to its last.
@@ -55,13 +74,15 @@ void DotRows(const GemmArgs& g, int64_t n) {
   for (int64_t begin = 0; begin < g.depth; begin += g.block) {
     const int64_t depth = g.depth - begin < g.block ? g.depth - begin : g.block;
     const float* a = g.a + begin;
-    float* c = g.c + begin / g.block * g.c_block + n;
+    const int64_t j = begin / g.block;
+    const float* scale = g.scale == nullptr ? nullptr : g.scale + n * g.scale_row + j * g.scale_block;
+    const DotTarget target = {g.c + j * g.c_block + n, g.ldc, scale, g.scale_row, j > 0 && g.c_block == 0};
     int64_t ahead = kRows * g.ldw;
     int64_t t = 0;
     for (; t + kDotTokens <= g.tokens; t += kDotTokens, ahead = 0)
-      DotTile<kDotTokens, kRows>(a + t * g.lda, g.lda, w + begin, g.ldw, ahead, depth, c + t * g.ldc, g.ldc);
+      DotTile<kDotTokens, kRows>(a + t * g.lda, g.lda, w + begin, g.ldw, ahead, depth, target, t);
     for (; t < g.tokens; ++t, ahead = 0)
-      DotTile<1, kRows>(a + t * g.lda, g.lda, w + begin, g.ldw, ahead, depth, c + t * g.ldc, g.ldc);
+      DotTile<1, kRows>(a + t * g.lda, g.lda, w + begin, g.ldw, ahead, depth, target, t);
   }
 }
 

@@ -11,7 +11,9 @@ namespace blockrank {
 /// C_j[t, n] = Σ_k A[t, k]·W[n, k], k over block j of the columns: `block` of them from j·block on, fewer in
 /// the last. `tokens` rows of A, `rows` ≤ panel_rows rows of a factor W, `depth` columns of both. A and C are
 /// fp32, W has its stored type; all are row-major with leading dimensions in elements; C_j begins j·c_block
-/// floats after C_0. `scratch` holds GemmScratchFloats(tokens) floats, 64-byte aligned.
+/// floats after C_0, or where c_block is 0, C is the sum of all C_j. `scratch` holds
+/// GemmScratchFloats(tokens) floats, 64-byte aligned. W in int8 stands for W[n, k] times the scale of row n
+/// and block j.
 struct GemmArgs {
   const float* a;
   int64_t lda;
@@ -25,6 +27,9 @@ struct GemmArgs {
   int64_t ldc;
   int64_t c_block;
   float* scratch;
+  const float* scale;  // null but for int8: of row n and block j at n·scale_row + j·scale_block
+  int64_t scale_row;
+  int64_t scale_block;
 };
 
 /// z[i, token, :] = Σ_j s[i, j, :] ⊙ t[j, token, :] over `width` columns (a multiple of panel_rows).

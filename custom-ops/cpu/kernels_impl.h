@@ -17,10 +17,10 @@ constexpr KernelTable MakeKernelTable(const char* name) {
   using A = Activation;
   return {name,
           kPanelRows,
-          {GemmDot<float>, GemmDot<Half>, GemmDot<BFloat16>},
-          {GemmPanel<float>, GemmPanel<Half>, GemmPanel<BFloat16>},
+          {GemmDot<float>, GemmDot<Half>, GemmDot<BFloat16>, GemmDot<int8_t>},
+          {GemmPanel<float>, GemmPanel<Half>, GemmPanel<BFloat16>, GemmPanel<int8_t>},
           Couple,
-          {Widen<float>, Widen<Half>, Widen<BFloat16>},
+          {Widen<float>, Widen<Half>, Widen<BFloat16>, Widen<int8_t>},
           {{StoreOutput<float, A::kNone>, StoreOutput<float, A::kRelu>, StoreOutput<float, A::kGelu>,
             StoreOutput<float, A::kGeluTanh>, StoreOutput<float, A::kSilu>},
            {StoreOutput<Half, A::kNone>, StoreOutput<Half, A::kRelu>, StoreOutput<Half, A::kGelu>,

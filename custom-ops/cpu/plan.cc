@@ -8,7 +8,7 @@ namespace {
 // Up to so many tokens dot products win, by the factors' type, for they need no transposed panels (measured
 // on AVX-512: at 16 tokens by a quarter, at 64 by a few percent, at 128 not any more; bf16 takes two
 // operations to widen, in each of them).
-constexpr int64_t kFewTokens[kDTypeCount] = {64, 64, 16};
+constexpr int64_t kFewTokens[kDTypeCount] = {64, 64, 16, 64};
 // Transposing a panel costs about 0.4 cycles an element and is shared by the tile's tokens (tile / 16 cycles
 // an element).
 constexpr int64_t kMaxTile = 132;

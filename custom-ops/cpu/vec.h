@@ -1,4 +1,4 @@
-// One vector of kLanes floats, its loads from the three factor types, and the shuffles built on it.
+// One vector of kLanes floats, its loads from the four factor types, and the shuffles built on it.
 // Written on the compilers' vector extensions, so one source serves AVX-512, AVX2 and, at 4 lanes, SSE or
 // NEON. Everything is in an unnamed namespace: each ISA's file has its own copy, which the linker must not
 // merge.
@@ -23,6 +23,7 @@ typedef float Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
 typedef uint32_t UintVec __attribute__((vector_size(kLanes * 4)));
 typedef uint16_t ShortVec __attribute__((vector_size(kLanes * 2)));
+typedef int8_t CharVec __attribute__((vector_size(kLanes)));
 
 inline Vec Broadcast(float value) { return Vec{} + value; }
 inline IntVec BroadcastInt(int32_t value) { return IntVec{} + value; }
@@ -37,6 +38,12 @@ inline ShortVec LoadShorts(const void* p) {
   ShortVec v;
   std::memcpy(&v, p, sizeof v);
   return v;
+}
+
+inline Vec Load(const int8_t* p) {
+  CharVec v;
+  std::memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(__builtin_convertvector(v, IntVec), Vec);
 }
 
 inline Vec Load(const BFloat16* p) { return (Vec)(__builtin_convertvector(LoadShorts(p), UintVec) << 16); }

@@ -20,6 +20,7 @@ class Executor {
 struct Backend {
   const char* provider;  // null: the CPU's
   bool takes_bfloat16;   // as X's type, beside float32 and float16
+  bool takes_int8;       // factors: the operators of names with a Q
   /// `declared` has neither pointers nor tokens, and −1 for sizes that the graph leaves open. Null with
   /// *error set when it cannot be made.
   std::unique_ptr<Executor> (*make)(const abi::Functions& ort, const abi::OrtKernelInfo* info,

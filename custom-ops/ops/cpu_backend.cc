@@ -61,18 +61,26 @@ class CpuExecutor : public Executor {
   abi::OrtAllocator* allocator_;
 };
 
-std::unique_ptr<Executor> Make(const abi::Functions& ort, const abi::OrtKernelInfo* info, const Problem&,
-                               std::string* error) {
+// The engine for a node by what it asks to be computed in. Those of int8 and bfloat16 products are not built
+// in yet: float32 takes their place, which is slower and more exact.
+std::unique_ptr<Executor> Make(const abi::Functions& ort, const abi::OrtKernelInfo* info,
+                               const Problem& declared, std::string* error) {
   abi::OrtAllocator* allocator = nullptr;
   *error = TakeError(ort, ort.KernelInfoGetAllocator(info, abi::kMemDefault, &allocator));
   if (!error->empty()) return nullptr;
+  switch (declared.compute) {
+    case Compute::kInt8:
+    case Compute::kBFloat16:
+    case Compute::kFloat:
+      break;
+  }
   return std::make_unique<CpuExecutor>(ort, allocator);
 }
 
 }  // namespace
 
 const Backend& CpuBackend() {
-  static constexpr Backend backend{nullptr, false, Make};
+  static constexpr Backend backend{nullptr, false, true, Make};
   return backend;
 }
 

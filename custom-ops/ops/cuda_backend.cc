@@ -2,7 +2,6 @@
 // arena.
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <map>
 #include <mutex>
 
@@ -10,7 +9,6 @@
 #include "ops/backend.h"
 #include "ops/cuda_layer.h"
 #include "ops/ort_info.h"
-#include "ops/variant.h"
 
 namespace blockrank {
 namespace {
@@ -63,7 +61,7 @@ class CudaExecutor : public Executor {
     if (error.empty()) error = TakeError(ort_, ort_.AllocatorGetInfo(allocator_, &memory_));
     if (error.empty()) error = TakeError(ort_, ort_.MemoryInfoGetId(memory_, &device_));
     if (!error.empty()) return error;
-    factors_may_change_ = !HasConstantFactors(info, declared.structure);
+    factors_may_change_ = !HasConstantFactors(info, declared);
     if (IsDeclared(declared)) return FindPlan(declared, nullptr);
     char message[kMessageBytes];
     const bool usable = library_.check_device(device_, message, sizeof message) == BLOCKRANK_CUDA_OK;
@@ -92,8 +90,8 @@ class CudaExecutor : public Executor {
   }
 
  private:
-  bool HasConstantFactors(const abi::OrtKernelInfo* info, Structure structure) const {
-    const size_t factors = std::strlen(InputLetters(structure)) - 1;
+  bool HasConstantFactors(const abi::OrtKernelInfo* info, const Problem& declared) const {
+    const size_t factors = declared.structure == Structure::kBlast ? 3 : 2;
     for (size_t i = 1; i <= factors; ++i) {
       int constant = 0;
       const abi::OrtValue* value = nullptr;
@@ -148,7 +146,7 @@ std::unique_ptr<Executor> Make(const abi::Functions& ort, const abi::OrtKernelIn
 }  // namespace
 
 const Backend* CudaBackend() {
-  static constexpr Backend backend{"CUDAExecutionProvider", true, Make};
+  static constexpr Backend backend{"CUDAExecutionProvider", true, false, Make};
   return LoadCudaLibrary().error.empty() ? &backend : nullptr;
 }
 

@@ -1,5 +1,6 @@
 #include "ops/custom_op.h"
 
+#include <cstring>
 #include <exception>
 
 #include "ops/kernel.h"
@@ -14,7 +15,7 @@ constexpr uint32_t kApiVersion = 17;
 
 const CustomOp& Self(const abi::OrtCustomOp* op) { return *static_cast<const CustomOp*>(op); }
 
-size_t FactorCount(const CustomOp& op) { return std::string(InputLetters(op.variant.structure)).size() - 1; }
+size_t FactorCount(const CustomOp& op) { return std::strlen(InputLetters(op.variant)) - 1; }
 
 // Runs `body`, which returns an error text; nothing that is thrown leaves it.
 template <class Body>
@@ -39,7 +40,7 @@ abi::OrtStatus* CreateKernel(const abi::OrtCustomOp* op, const abi::OrtApi*, con
   });
 }
 
-abi::OrtStatus* Compute(void* kernel, abi::OrtKernelContext* context) {
+abi::OrtStatus* ComputeKernel(void* kernel, abi::OrtKernelContext* context) {
   Kernel* self = static_cast<Kernel*>(kernel);
   return Guard(self->ort(), [&] { return self->Compute(context); });
 }
@@ -48,7 +49,8 @@ abi::OrtStatus* Compute(void* kernel, abi::OrtKernelContext* context) {
 // has the node's name.
 abi::OrtStatus* InferShape(const abi::OrtCustomOp* op, abi::OrtShapeInferContext* context) {
   try {
-    InferOutputShape(Self(op).ort, context, FactorCount(Self(op)));
+    const char* letters = InputLetters(Self(op).variant);
+    InferOutputShape(Self(op).ort, context, static_cast<size_t>(std::strchr(letters, 'U') - letters));
   } catch (...) {
     // Without memory for a few dimensions the shape stays unknown.
   }
@@ -94,7 +96,7 @@ CustomOp::CustomOp(const abi::Functions& functions, const Variant& op_variant, D
   version = kApiVersion;
   FillSignature(this);
   CreateKernelV2 = blockrank::CreateKernel;
-  KernelComputeV2 = Compute;
+  KernelComputeV2 = ComputeKernel;
   KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
   InferOutputShapeFn = InferShape;
 }

@@ -16,25 +16,44 @@ std::unique_ptr<Kernel> Kernel::Create(const abi::Functions& ort, const abi::Ort
   return nullptr;
 }
 
+namespace {
+
+const void** Pointer(Problem* problem, char letter) {
+  switch (letter) {
+    case 'X':
+      return &problem->x;
+    case 'V':
+      return &problem->v;
+    case 'v':
+      return &problem->v_scale;
+    case 'S':
+      return &problem->s;
+    case 'U':
+      return &problem->u;
+    case 'u':
+      return &problem->u_scale;
+    default:
+      return &problem->bias;
+  }
+}
+
+}  // namespace
+
 std::string Kernel::ReadInputs(abi::OrtKernelContext* context, InputShapes* shapes, Problem* problem) const {
-  std::string letters = InputLetters(node_.structure());
+  std::string letters = InputLetters(node_.variant());
   if (node_.has_bias()) letters += 'B';
   shapes->has_bias = node_.has_bias();
   for (size_t i = 0; i < letters.size(); ++i) {
     const abi::OrtValue* value = nullptr;
     std::string error = TakeError(ort_, ort_.KernelContext_GetInput(context, i, &value));
-    if (error.empty() && value == nullptr) error = std::string("input ") + letters[i] + " is missing";
+    if (error.empty() && value == nullptr) error = "input " + InputName(letters[i]) + " is missing";
     void* data = nullptr;
     if (error.empty()) {
       *Slot(shapes, letters[i]) = ReadTensor(ort_, value).shape;
       error = TakeError(ort_, ort_.GetTensorMutableData(const_cast<abi::OrtValue*>(value), &data));
     }
     if (!error.empty()) return node_.Error(error);
-    (letters[i] == 'X'   ? problem->x
-     : letters[i] == 'V' ? problem->v
-     : letters[i] == 'S' ? problem->s
-     : letters[i] == 'U' ? problem->u
-                         : problem->bias) = data;
+    *Pointer(problem, letters[i]) = data;
   }
   return "";
 }

@@ -13,6 +13,8 @@ std::string TypeName(abi::ElementType type) {
       return NameOf(DType::kFloat16);
     case abi::kBFloat16:
       return NameOf(DType::kBFloat16);
+    case abi::kInt8:
+      return NameOf(DType::kInt8);
     default:
       return "ONNX element type " + std::to_string(static_cast<int>(type));
   }
@@ -22,7 +24,8 @@ bool ToDType(abi::ElementType type, DType* result) {
   if (type == abi::kFloat) *result = DType::kFloat32;
   if (type == abi::kFloat16) *result = DType::kFloat16;
   if (type == abi::kBFloat16) *result = DType::kBFloat16;
-  return type == abi::kFloat || type == abi::kFloat16 || type == abi::kBFloat16;
+  if (type == abi::kInt8) *result = DType::kInt8;
+  return type == abi::kFloat || type == abi::kFloat16 || type == abi::kBFloat16 || type == abi::kInt8;
 }
 
 std::string Quoted(const std::string& text) { return "'" + text + "'"; }
@@ -45,10 +48,14 @@ Shape* Slot(InputShapes* shapes, char letter) {
       return &shapes->x;
     case 'V':
       return &shapes->v;
+    case 'v':
+      return &shapes->v_scale;
     case 'S':
       return &shapes->s;
     case 'U':
       return &shapes->u;
+    case 'u':
+      return &shapes->u_scale;
     default:
       return &shapes->bias;
   }
@@ -69,24 +76,28 @@ std::string Node::Read(const abi::Functions& ort, const abi::OrtKernelInfo* info
 }
 
 std::string Node::ReadAttributes(const abi::Functions& ort, const abi::OrtKernelInfo* info) {
+  std::string error = ReadActivation(ort, info);
+  if (error.empty()) error = ReadOrder(ort, info);
+  return error.empty() ? ReadCompute(ort, info) : error;
+}
+
+std::string Node::ReadActivation(const abi::Functions& ort, const abi::OrtKernelInfo* info) {
   const Activation implied = variant_->activation.value_or(Activation::kNone);
   const std::string activation = StringAttribute(ort, info, "activation", ActivationText(implied));
   std::string allowed;
-  bool known = false;
   for (const ActivationName& name : ActivationNames()) {
     if (variant_->activation.value_or(name.value) != name.value) continue;
-    allowed += (allowed.empty() ? "" : ", ") + Quoted(name.text);
-    if (activation != name.text) continue;
     activation_ = name.value;
-    known = true;
+    if (activation == name.text) return "";
+    allowed += (allowed.empty() ? "" : ", ") + Quoted(name.text);
   }
-  if (!known) {
-    return AttributeError("activation",
-                          (variant_->activation ? "" : "one of ") + allowed +
-                              (variant_->activation ? " (the operator's name implies it)" : ""),
-                          activation);
-  }
+  return AttributeError("activation",
+                        (variant_->activation ? "" : "one of ") + allowed +
+                            (variant_->activation ? " (the operator's name implies it)" : ""),
+                        activation);
+}
 
+std::string Node::ReadOrder(const abi::Functions& ort, const abi::OrtKernelInfo* info) {
   if (variant_->structure != Structure::kMonarch) return "";
   const std::string order = StringAttribute(ort, info, "output_order",
                                             OrderName(variant_->order.value_or(OutputOrder::kContiguous)));
@@ -99,8 +110,49 @@ std::string Node::ReadAttributes(const abi::Functions& ort, const abi::OrtKernel
   return "";
 }
 
+std::string Node::ReadCompute(const abi::Functions& ort, const abi::OrtKernelInfo* info) {
+  const Compute narrow = variant_->quantized ? Compute::kInt8 : Compute::kBFloat16;
+  const std::string compute = StringAttribute(ort, info, "compute", ComputeText(Compute::kFloat));
+  if (compute == ComputeText(Compute::kFloat)) return "";
+  compute_ = narrow;
+  if (compute == ComputeText(narrow)) return "";
+  return AttributeError("compute", "'float' or " + Quoted(ComputeText(narrow)), compute);
+}
+
+// V decides what U must be, the first of S and the scales what the others must be.
+std::string Node::ReadType(char letter, abi::ElementType found) {
+  const bool quantized = variant_->quantized;
+  DType type = DType::kFloat32;
+  const bool known = ToDType(found, &type);
+  const auto wrong = [&](const std::string& expected) {
+    return "input " + InputName(letter) + ": expected " + expected + ", found " + TypeName(found);
+  };
+  const std::string of_v = std::string(NameOf(factor_type_)) + " (V's type)";
+  switch (letter) {
+    case 'X':
+      return "";
+    case 'V':
+      if (quantized ? found != abi::kInt8 : !known || type == DType::kInt8)
+        return wrong(quantized ? "int8" : "float32, float16 or bfloat16");
+      factor_type_ = scale_type_ = type;
+      return "";
+    case 'U':
+      return known && type == factor_type_ ? "" : wrong(of_v);
+    case 'v':
+      if (found != abi::kFloat && found != abi::kFloat16) return wrong("float32 or float16");
+      scale_type_ = type;
+      return "";
+    case 'S':
+    case 'u':
+      if (known && type == scale_type_) return "";
+      return wrong(quantized ? std::string(NameOf(scale_type_)) + " (VScale's type)" : of_v);
+    default:
+      return known && type == x_type_ ? "" : wrong(std::string(NameOf(x_type_)) + " (X's type)");
+  }
+}
+
 std::string Node::ReadInputs(const abi::Functions& ort, const abi::OrtKernelInfo* info) {
-  const std::string letters = InputLetters(variant_->structure);
+  const std::string letters = InputLetters(*variant_);
   const size_t count = CountInputs(ort, info);
   if (count < letters.size()) {
     return "expected " + std::to_string(letters.size()) + " inputs and an optional B, found " +
@@ -114,18 +166,8 @@ std::string Node::ReadInputs(const abi::Functions& ort, const abi::OrtKernelInfo
     const char letter = i < letters.size() ? letters[i] : 'B';
     const TensorInfo input = DeclaredInput(ort, info, i);
     *Slot(&shapes, letter) = input.shape;
-    DType type;
-    const bool known = ToDType(input.type, &type);
-    const std::string found = ", found " + TypeName(input.type);
-    const std::string where = std::string("input ") + letter + ": expected ";
-    if (letter == 'V') {
-      if (!known) return where + "float32, float16 or bfloat16" + found;
-      factor_type_ = type;
-    } else if (letter == 'B') {
-      if (!known || type != x_type_) return where + NameOf(x_type_) + " (X's type)" + found;
-    } else if (letter != 'X' && (!known || type != factor_type_)) {
-      return where + NameOf(factor_type_) + " (V's type)" + found;
-    }
+    const std::string error = ReadType(letter, input.type);
+    if (!error.empty()) return error;
   }
   return Describe(shapes, &declared_);
 }
@@ -136,6 +178,8 @@ std::string Node::Describe(const InputShapes& shapes, Problem* problem) const {
   problem->activation = activation_;
   problem->x_type = x_type_;
   problem->factor_type = factor_type_;
+  problem->scale_type = scale_type_;
+  problem->compute = compute_;
   problem->bias_size = !has_bias_ ? 0 : shapes.bias.dims.size() == 1 ? shapes.bias.dims[0] : -1;
   return CheckShapes(variant_->structure, shapes, &problem->dims);
 }

@@ -26,11 +26,15 @@ class Node {
   /// "blockrank: node 'fc1' (BlastMatMul): " + text
   std::string Error(const std::string& text) const;
 
-  Structure structure() const { return variant_->structure; }
+  const Variant& variant() const { return *variant_; }
   bool has_bias() const { return has_bias_; }
 
  private:
   std::string ReadAttributes(const abi::Functions& ort, const abi::OrtKernelInfo* info);
+  std::string ReadActivation(const abi::Functions& ort, const abi::OrtKernelInfo* info);
+  std::string ReadOrder(const abi::Functions& ort, const abi::OrtKernelInfo* info);
+  std::string ReadCompute(const abi::Functions& ort, const abi::OrtKernelInfo* info);
+  std::string ReadType(char letter, abi::ElementType found);
   std::string ReadInputs(const abi::Functions& ort, const abi::OrtKernelInfo* info);
   std::string Describe(const InputShapes& shapes, Problem* problem) const;
 
@@ -40,11 +44,13 @@ class Node {
   OutputOrder order_ = OutputOrder::kContiguous;
   DType x_type_ = DType::kFloat32;
   DType factor_type_ = DType::kFloat32;
+  DType scale_type_ = DType::kFloat32;
+  Compute compute_ = Compute::kFloat;
   bool has_bias_ = false;
   Problem declared_;
 };
 
-/// Where `letter` (X, V, S, U or B) keeps its shape.
+/// Where the input of a letter of InputLetters, or B, keeps its shape.
 Shape* Slot(InputShapes* shapes, char letter);
 
 }  // namespace blockrank

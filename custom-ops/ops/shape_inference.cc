@@ -44,12 +44,12 @@ void NameUnknowns(NamedShape* shape) {
 
 }  // namespace
 
-void InferOutputShape(const abi::Functions& ort, abi::OrtShapeInferContext* context, size_t factors) {
+void InferOutputShape(const abi::Functions& ort, abi::OrtShapeInferContext* context, size_t u_index) {
   size_t inputs = 0;
-  if (!TakeError(ort, ort.ShapeInferContext_GetInputCount(context, &inputs)).empty() || inputs <= factors)
+  if (!TakeError(ort, ort.ShapeInferContext_GetInputCount(context, &inputs)).empty() || inputs <= u_index)
     return;
   NamedShape y = ReadShape(ort, context, 0);
-  const NamedShape u = ReadShape(ort, context, factors);
+  const NamedShape u = ReadShape(ort, context, u_index);
   if (y.dims.empty()) return;  // X's rank is unknown
   y.dims.back() = u.dims.empty() ? -1 : u.dims[0];
   y.names.back() = u.dims.empty() ? "" : u.names[0];

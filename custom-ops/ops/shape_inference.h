@@ -5,7 +5,7 @@
 
 namespace blockrank {
 
-/// U is the last of `factors` factors. Does nothing where X's rank is unknown.
-void InferOutputShape(const abi::Functions& ort, abi::OrtShapeInferContext* context, size_t factors);
+/// `u_index` is U's index among the inputs. Does nothing where X's rank is unknown.
+void InferOutputShape(const abi::Functions& ort, abi::OrtShapeInferContext* context, size_t u_index);
 
 }  // namespace blockrank

@@ -19,11 +19,15 @@ const std::vector<Variant>& Variants() {
         {"MonarchMatMul", Structure::kMonarch, {}, {}},
         {"MonarchMatMulInterleaved", Structure::kMonarch, {}, OutputOrder::kInterleaved}};
     std::vector<Variant> all;
-    for (const Variant& family : families) {
-      for (const ActivationName& activation : ActivationNames()) {
-        all.push_back(family);
-        all.back().name += activation.suffix;
-        if (activation.value != Activation::kNone) all.back().activation = activation.value;
+    for (const bool quantized : {false, true}) {
+      for (const Variant& family : families) {
+        for (const ActivationName& activation : ActivationNames()) {
+          Variant variant = family;
+          variant.name = (quantized ? "Q" : "") + family.name + activation.suffix;
+          if (activation.value != Activation::kNone) variant.activation = activation.value;
+          variant.quantized = quantized;
+          all.push_back(variant);
+        }
       }
     }
     return all;
@@ -31,6 +35,18 @@ const std::vector<Variant>& Variants() {
   return variants;
 }
 
-const char* InputLetters(Structure structure) { return structure == Structure::kBlast ? "XVSU" : "XVU"; }
+const char* InputLetters(const Variant& variant) {
+  const bool blast = variant.structure == Structure::kBlast;
+  if (variant.quantized) return blast ? "XVvSUu" : "XVvUu";
+  return blast ? "XVSU" : "XVU";
+}
+
+std::string InputName(char letter) {
+  return letter == 'v' ? "VScale" : letter == 'u' ? "UScale" : std::string(1, letter);
+}
+
+const char* ComputeText(Compute compute) {
+  return compute == Compute::kFloat ? "float" : compute == Compute::kInt8 ? "int8" : "bfloat16";
+}
 
 }  // namespace blockrank

@@ -15,13 +15,17 @@ struct Variant {
   Structure structure;
   std::optional<Activation> activation;  // absent: the attribute decides
   std::optional<OutputOrder> order;      // absent: the attribute decides, where the operator has one
+  bool quantized = false;                // V and U are int8, with scales
 };
 
-/// All twenty names.
+/// All forty names.
 const std::vector<Variant>& Variants();
 
-/// Inputs in order, without the optional B: "XVU" or "XVSU".
-const char* InputLetters(Structure structure);
+/// Inputs in order, without the optional B: "XVU", "XVSU", "XVvUu" or "XVvSUu".
+const char* InputLetters(const Variant& variant);
+
+/// What docs/operators.md calls the input of a letter: v is VScale, u is UScale.
+std::string InputName(char letter);
 
 /// The values that the attributes may have, by their spelling.
 struct ActivationName {
@@ -30,5 +34,8 @@ struct ActivationName {
   Activation value;
 };
 const std::vector<ActivationName>& ActivationNames();
+
+/// "float", "bfloat16" or "int8".
+const char* ComputeText(Compute compute);
 
 }  // namespace blockrank

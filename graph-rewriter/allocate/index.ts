@@ -60,17 +60,16 @@ function decide(
   { energy }: WeightOptions,
   { spec, loss, error }: LayerOption,
 ): LayerPlan {
-  const { id, factorType } = entry;
   if (spec === undefined)
     return {
-      id,
+      id: entry.id,
       keep: {
         code: 'worth-its-bytes',
         message: 'Under the budget its bytes save more of the loss here than they would elsewhere.',
       },
     };
   const weightedError = energy > 0 ? Math.sqrt(error / energy) : 0;
-  return { id, spec, factorType, predicted: { loss, weightedError } };
+  return { ...entry, spec, predicted: { loss, weightedError } };
 }
 
 interface Outside {

@@ -4,7 +4,8 @@ import { findExternalTensors } from '../external-tensors.js';
 import { Model } from '../model.js';
 import { Accumulator, type Covariance } from './accumulator.js';
 import { type Observable, observableTensors } from './observable.js';
-import { gramOutput, rowsOutput, tapFields } from './tap.js';
+import { maskInput } from './mask.js';
+import { canMask, gramOutput, keptOutput, rowsOutput, tapFields } from './tap.js';
 import { createTappedSession, type TappedModel } from './tapped-session.js';
 
 export type { Covariance } from './accumulator.js';
@@ -17,6 +18,11 @@ export interface CollectRequest {
   readonly tensors: readonly string[];
   /** One set of model inputs for each run. */
   readonly inputs: AsyncIterable<Feeds> | Iterable<Feeds>;
+  /**
+   * The model input whose zeros mark rows to leave out, in tensors of as many rows as it has numbers; `attention_mask` where
+   * the model has one when absent, false for none. Below opset 9 every row counts.
+   */
+  readonly mask?: string | false;
   /** For the session that runs the original model. */
   readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
   readonly signal?: AbortSignal;
@@ -32,7 +38,7 @@ export interface CollectRequest {
  */
 export async function collectCovariances(request: CollectRequest): Promise<Map<string, Covariance>> {
   const { modelPath } = request;
-  const { names, opset, external } = describe(modelPath);
+  const { names, opset, external, mask } = describe(modelPath, request.mask);
   const tensors = [...new Set(request.tensors)];
   for (const name of tensors) {
     if (names.graph.has(name) || names.bodies.has(name)) continue;
@@ -44,17 +50,27 @@ export async function collectCovariances(request: CollectRequest): Promise<Map<s
     const taps = tapFields(
       tapped.map(({ tensor }) => tensor),
       opset,
+      mask,
     );
-    await runAll(request, { path: modelPath, taps, external }, tapped);
+    await runAll(request, { path: modelPath, taps, external }, tapped, mask !== undefined);
   }
   return new Map(sums.map((sum) => [sum.tensor, sum.covariance()]));
 }
 
-function describe(path: string): { names: Observable; opset: number; external: boolean } {
+interface Description {
+  readonly names: Observable;
+  readonly opset: number;
+  readonly external: boolean;
+  readonly mask: string | undefined;
+}
+
+function describe(path: string, asked: CollectRequest['mask']): Description {
   const model = Model.open(path);
   try {
     const external = findExternalTensors(model).length > 0;
-    return { names: observableTensors(model.graph), opset: model.opset, external };
+    const { graph, opset } = model;
+    const mask = canMask(opset) ? maskInput(graph.inputs, asked) : undefined;
+    return { names: observableTensors(graph), opset, external, mask };
   } finally {
     model.close();
   }
@@ -64,9 +80,14 @@ async function runAll(
   request: CollectRequest,
   model: TappedModel,
   taps: readonly Accumulator[],
+  masked: boolean,
 ): Promise<void> {
   const session = await createTappedSession(model, request.sessionOptions);
-  const fetches = taps.flatMap((_, index) => [gramOutput(index), rowsOutput(index)]);
+  const fetches = taps.flatMap((_, index) => [
+    gramOutput(index),
+    rowsOutput(index),
+    ...(masked ? [keptOutput(index)] : []),
+  ]);
   let batch = 0;
   try {
     for await (const feeds of request.inputs) {
@@ -75,7 +96,8 @@ async function runAll(
       taps.forEach((tap, index) => {
         const gram = results[gramOutput(index)].data as Float32Array;
         const [rows, size] = results[rowsOutput(index)].data as BigInt64Array;
-        tap.add(gram, Number(rows), Number(size), batch);
+        const kept = masked ? (results[keptOutput(index)].data as Float32Array)[0] : Number(rows);
+        tap.add(gram, kept, Number(size), batch);
       });
       batch++;
       request.onProgress?.(batch);

@@ -1,5 +1,6 @@
 import { fitBlastAls } from './blast/als.js';
 import { fitBlastPrecgd } from './blast/precgd.js';
+import { dequantize, quantize } from './int8/index.js';
 import { checkpoint, type Job } from './job.js';
 import { defaultEngine, type Engine } from './engine.js';
 import { nearestLowRank } from './low-rank.js';
@@ -12,6 +13,7 @@ import { unscaleRows } from './scale.js';
 import type { Factorization, FactorizeRequest, Factors, StructureSpec } from './types.js';
 
 export { createEngine, type Engine, type EngineOptions } from './engine.js';
+export { dequantize, quantize } from './int8/index.js';
 export { reconstruct } from './reconstruct.js';
 export { blocksFit, factorSize, largestRank } from './size.js';
 
@@ -30,11 +32,24 @@ export async function factorize(request: FactorizeRequest): Promise<Factorizatio
   const metric = covariance ? await Metric.of(engine, weight.in, covariance) : Metric.identity(weight.in);
   const job: Job = { ...request, engine, metric, seed: request.seed ?? 0 };
   checkpoint(job, 0);
-  const factors = await fit(job);
+  const fitted = await fit(job);
+  const integers =
+    request.factorType === 'int8' ? quantize(fitted, covariance && diagonal(covariance)) : undefined;
+  const factors = integers ? dequantize(integers) : fitted;
   const reported = covariance ? Metric.raw(weight.in, covariance) : metric;
-  const { relative, weighted } = await measureErrors(engine, weight, factors, reported, outputScale);
+  const measure = async (from?: Factors) => {
+    const { relative, weighted } = await measureErrors(engine, weight, factors, reported, outputScale, from);
+    return { relativeError: relative, weightedError: weighted };
+  };
+  const errors = await measure();
+  const quantization = integers && { factors: integers, ...(await measure(fitted)) };
   checkpoint(job, 1);
-  return { factors, relativeError: relative, weightedError: weighted };
+  return { factors, ...errors, ...(quantization && { quantization }) };
+}
+
+function diagonal(matrix: Float32Array): Float32Array {
+  const size = Math.sqrt(matrix.length);
+  return Float32Array.from({ length: size }, (_, i) => matrix[i * size + i]);
 }
 
 function fit(job: Job): Promise<Factors> {

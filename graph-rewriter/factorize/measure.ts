@@ -12,13 +12,14 @@ export interface FactorErrors {
   readonly weighted: number;
 }
 
-/** Errors of the factors as they are stored (float32), computed in double from Ŵ itself. */
+/** Errors of the factors as they are stored (float32), computed in double from Ŵ itself; or, given other factors, Ŵ's distance from theirs. */
 export async function measureErrors(
   engine: Engine,
   weight: DenseWeight,
   factors: Factors,
   metric: Metric,
   outputScale?: Float32Array,
+  from?: Factors,
 ): Promise<FactorErrors> {
   const sums = { error: 0, weight: 0, weightedError: 0, weightedWeight: 0 };
   const rows = partition(weight.out, factors.blocksOut);
@@ -28,7 +29,8 @@ export async function measureErrors(
       submatrix(weight.data, weight.in, [top, bottom], [0, weight.in]),
     )) {
       const fitted = await reconstructRows(engine, factors, i, top + start, top + end);
-      const error = stack(subtract(values.data, fitted.data), 1, values.rows, values.cols);
+      const target = from ? await reconstructRows(engine, from, i, top + start, top + end) : values;
+      const error = stack(subtract(target.data, fitted.data), 1, values.rows, values.cols);
       const scale = outputScale?.subarray(top + start, top + end);
       sums.error += energy(error, error);
       sums.weight += energy(values, values);

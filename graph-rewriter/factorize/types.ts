@@ -1,3 +1,4 @@
+import type { FactorType } from '../types.js';
 import type { Engine } from './engine.js';
 
 /** Shapes and letters follow docs/operators.md. All arrays are row-major float32. */
@@ -32,6 +33,19 @@ export interface Factors extends StructureSpec {
   readonly U: Float32Array;
 }
 
+/** Factors as int8: what the operators with Q take. Scales and S are numbers of float16. */
+export interface Int8Factors extends StructureSpec {
+  readonly in: number;
+  readonly out: number;
+  readonly V: Int8Array;
+  /** low rank: [rank]; BLAST: [blocksIn, rank]; Monarch: [blocksOut, blocksIn, rank] */
+  readonly vScale: Float32Array;
+  readonly S?: Float32Array;
+  readonly U: Int8Array;
+  /** low rank, BLAST: [out]; Monarch: [out, blocksIn] */
+  readonly uScale: Float32Array;
+}
+
 export const METHODS = ['als', 'precgd'] as const;
 /** How BLAST is fitted. Low rank and Monarch always use truncated SVD. */
 export type Method = (typeof METHODS)[number];
@@ -59,6 +73,8 @@ export interface FactorizeRequest {
    */
   readonly preconditioner?: Preconditioner;
   readonly seed?: number;
+  /** int8 rounds the factors to integers with scales, and gives both the integers and what they stand for. */
+  readonly factorType?: FactorType;
   /** Runs the products; the CPU's where absent. */
   readonly engine?: Engine;
   readonly signal?: AbortSignal;
@@ -67,9 +83,21 @@ export interface FactorizeRequest {
 }
 
 export interface Factorization {
+  /** Of int8 what the integers stand for. */
   readonly factors: Factors;
   /** ‖W − Ŵ‖_F / ‖W‖_F */
   readonly relativeError: number;
   /** The same in the metric of `covariance` and `outputScale`: sqrt(tr(E C Eᵀ) / tr(W C Wᵀ)); equals relativeError without them. */
+  readonly weightedError: number;
+  /** Present where int8 factors were asked for. */
+  readonly quantization?: Quantization;
+}
+
+/** What rounding to int8 added. */
+export interface Quantization {
+  readonly factors: Int8Factors;
+  /** ‖Ŵ − Ŵ₈‖_F / ‖W‖_F, Ŵ from the factors before, Ŵ₈ from the integers */
+  readonly relativeError: number;
+  /** The same in the metric of `covariance` and `outputScale`. */
   readonly weightedError: number;
 }

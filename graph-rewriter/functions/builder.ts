@@ -2,7 +2,7 @@
 import type { onnx } from 'onnx-proto';
 import { encodeFloats } from '../floats.js';
 import { dataTypeNumber } from '../schema.js';
-import type { FactorType } from '../types.js';
+import type { FloatFactorType } from '../types.js';
 
 /** AttributeProto.AttributeType */
 const INT = 2;
@@ -53,7 +53,7 @@ export class NodeBuilder {
   }
 
   /** A scalar of the given type. */
-  float(value: number, type: FactorType): Value {
+  float(value: number, type: FloatFactorType): Value {
     const rawData = encodeFloats(Float32Array.of(value), type);
     return this.op('Constant', [], { value: { dims: [], dataType: dataTypeNumber(type), rawData } });
   }

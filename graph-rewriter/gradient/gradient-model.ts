@@ -15,6 +15,13 @@ const FLOAT = 1;
 export const energyOutput = (index: number) => `blockrank.gradient.energy.${index}`;
 export const ROWS_OUTPUT = 'blockrank.gradient.rows';
 
+export interface LossOptions {
+  readonly loss?: Loss;
+  readonly seed?: number;
+  /** As `calibration/mask.ts` has it. */
+  readonly mask?: string | false;
+}
+
 export interface GradientModel {
   /** Bytes to put behind the model's (see calibration/tap.ts). */
   readonly fields: Uint8Array;
@@ -26,7 +33,11 @@ export interface GradientModel {
 }
 
 /** Throws UNSUPPORTED_MODEL before opset 13, INVALID_ARGUMENT for a loss that the model has no outputs for. */
-export function gradientModel(model: Model, ids: ReadonlySet<string>, loss?: Loss, seed = 1): GradientModel {
+export function gradientModel(
+  model: Model,
+  ids: ReadonlySet<string>,
+  { loss, seed = 1, mask }: LossOptions = {},
+): GradientModel {
   if (model.opset < OLDEST_OPSET)
     throw new BlockrankError(
       'UNSUPPORTED_MODEL',
@@ -45,7 +56,7 @@ export function gradientModel(model: Model, ids: ReadonlySet<string>, loss?: Los
   const observed = [...chosen, ...paths.ends.map((value) => observe(value, undefined, 'squared'))].filter(
     ({ value }) => paths.values.has(value),
   );
-  const context = { b, seed, ...positionInputs(model) };
+  const context = { b, seed, ...positionInputs(model, mask) };
   if (loss === 'next-token' && context.tokens === undefined)
     throw new BlockrankError(
       'INVALID_ARGUMENT',

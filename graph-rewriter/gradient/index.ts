@@ -18,6 +18,8 @@ export interface GradientRequest {
   /** Chosen from the model's outputs when absent (loss.ts). */
   readonly loss?: Loss;
   readonly seed?: number;
+  /** The input whose zeros mark positions that do not count; `attention_mask` where there is one when absent, false for none. */
+  readonly mask?: string | false;
   readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
   readonly signal?: AbortSignal;
   readonly onProgress?: (batches: number) => void;
@@ -39,12 +41,12 @@ export interface OutputGradients {
  * @throws BlockrankError UNSUPPORTED_MODEL, INVALID_ARGUMENT, INVALID_INPUTS, SESSION, ABORTED
  */
 export async function collectGradients(request: GradientRequest): Promise<OutputGradients> {
-  const { modelPath, loss, seed, layers } = request;
+  const { modelPath, layers } = request;
   const model = Model.open(modelPath);
   let built: GradientModel;
   let external: boolean;
   try {
-    built = gradientModel(model, new Set(layers), loss, seed);
+    built = gradientModel(model, new Set(layers), request);
     external = findExternalTensors(model).length > 0;
   } finally {
     model.close();

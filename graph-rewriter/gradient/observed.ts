@@ -1,4 +1,5 @@
 // Which of a model's values the loss looks at, and how: chosen from names and declarations where the caller does not say.
+import { maskInput } from '../calibration/mask.js';
 import { BlockrankError } from '../errors.js';
 import type { Graph } from '../graph.js';
 import type { Model } from '../model.js';
@@ -47,12 +48,14 @@ function logitsOf(graph: Graph, { name, rank }: Declared): Observed | undefined 
 }
 
 /** The model's inputs that say which positions count, and what follows each. */
-export function positionInputs(model: Model): Pick<Context, 'mask' | 'tokens'> {
+export function positionInputs(model: Model, asked?: string | false): Pick<Context, 'mask' | 'tokens'> {
   const inputs = declared(model, GRAPH.input).filter(({ type, rank }) => type === INT64 && rank === 2);
-  const named = (pattern: RegExp) => inputs.find(({ name }) => pattern.test(name))?.name;
-  const mask = named(/^attention_mask$|^input_mask$/);
-  const tokens = named(/^input_ids$/);
-  return { ...(mask === undefined ? {} : { mask }), ...(tokens === undefined ? {} : { tokens }) };
+  const mask = maskInput(model.graph.inputs, asked);
+  const tokens = inputs.find(({ name }) => name === 'input_ids')?.name;
+  return {
+    ...(mask === undefined || !inputs.some(({ name }) => name === mask) ? {} : { mask }),
+    ...(tokens === undefined ? {} : { tokens }),
+  };
 }
 
 function declared(model: Model, field: number): Declared[] {

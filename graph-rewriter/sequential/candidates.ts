@@ -11,6 +11,7 @@ const REFITTED: readonly ReasonCode[] = [
   'kept-by-plan',
   'worth-its-bytes',
   'rank-does-not-shrink',
+  'slower-than-dense',
   'blocks-do-not-fit',
   'too-small',
 ];

@@ -79,9 +79,9 @@ export class SequentialPass {
     );
   }
 
-  readonly factorize: FactorizeLayer = async (layer, weight, spec) => {
+  readonly factorize: FactorizeLayer = async (layer, weight, spec, factorType) => {
     const solved = await this.take(layer, spec);
-    return solved?.factorization ?? this.request.oneShot(layer, weight, spec);
+    return solved?.factorization ?? this.request.oneShot(layer, weight, spec, factorType);
   };
 
   readonly refit: RefitLayer = async (layer) => (await this.take(layer))?.weight;

@@ -57,8 +57,8 @@ export async function solveMember(
 
 async function solveShared(member: Member, weight: DenseWeight, options: SolveOptions): Promise<Solved> {
   const { info, match, plan } = member;
-  const { spec } = plan as Extract<typeof plan, { spec: unknown }>;
-  const factorization = await options.oneShot(info, weight, spec);
+  const { spec, factorType } = plan as Extract<typeof plan, { spec: unknown }>;
+  const factorization = await options.oneShot(info, weight, spec, factorType);
   const dense = await reconstruct(options.engine, factorization.factors);
   return { factorization, override: { operand: operandOf(match, dense) }, isShared: true };
 }
@@ -70,11 +70,12 @@ async function fit(
   { statistics }: GroupTargets,
   { outputScale, method, iterations, relaxation, seed, signal, engine }: SolveOptions,
 ): Promise<LayerFactorization> {
-  const { spec } = plan as Extract<typeof plan, { spec: unknown }>;
+  const { spec, factorType } = plan as Extract<typeof plan, { spec: unknown }>;
   const scale = outputScale?.(info);
   const factorization = await factorize({
     weight,
     spec,
+    factorType,
     engine,
     ...(covariance && { covariance }),
     ...(scale && { outputScale: scale }),

@@ -1,7 +1,7 @@
 // How layers and plans are shown to people.
 import type { StructureSpec } from '../../graph-rewriter/factorize/types.js';
 import type { LayerInfo, LayerResult, Reason, RewriteReport } from '../../graph-rewriter/types.js';
-import { count, formatBytes, formatNumber, formatPercent, formatShape } from './format.js';
+import { count, formatBytes, formatNumber, formatPercent, formatShape } from '../format.js';
 import { groupBy } from './group.js';
 import { formatTable } from './table.js';
 
@@ -35,18 +35,12 @@ export function formatRewriteReport(report: RewriteReport, width: number): strin
   const kept = report.layers.flatMap(({ layer, plan }) =>
     'keep' in plan ? [{ layer, reason: plan.keep }] : [],
   );
-  // Without calibration both errors are the same number.
-  const calibrated = rewritten.some(({ result }) => result?.weightedError !== result?.relativeError);
-  const shown = calibrated ? RESULT_COLUMNS : RESULT_COLUMNS.slice(0, -1);
-  if (rewritten.length)
-    parts.push(
-      formatTable(
-        shown,
-        rewritten.map((layer) => resultRow(layer).slice(0, shown.length)),
-        width,
-      ),
-    );
+  if (rewritten.length) parts.push(formatResults(rewritten, width));
   if (kept.length) parts.push(formatKept(kept, width));
+  const few = fewSamples(rewritten);
+  if (few !== undefined) parts.push(few);
+  const refitted = report.layers.filter((layer) => layer.refitted).length;
+  if (refitted > 0) parts.push(`${count(refitted, 'dense layer')} refitted to what the layers before became`);
   parts.push(
     `${count(rewritten.length, 'layer')} rewritten, ${kept.length} kept; ` +
       `${formatBytes(report.bytesBefore)} before, ${formatBytes(report.bytesAfter)} after (${formatPercent(report.bytesAfter / report.bytesBefore)})`,
@@ -54,6 +48,32 @@ export function formatRewriteReport(report: RewriteReport, width: number): strin
   return parts.join('\n\n');
 }
 
+/** Fewer rows than features leave directions of the input that nothing was seen of. */
+function fewSamples(rewritten: readonly LayerResult[]): string | undefined {
+  const short = rewritten.filter(
+    ({ layer, result }) => (result?.samples ?? Infinity) < (layer.shape?.in ?? 0),
+  );
+  if (short.length === 0) return undefined;
+  const [{ layer, result }] = short;
+  return `${count(short.length, 'layer')} saw fewer calibration rows than features (${layer.id}: ${result!.samples} rows, ${layer.shape!.in} features): give several times as many rows`;
+}
+
+function formatResults(rewritten: readonly LayerResult[], width: number): string {
+  // Without calibration both errors are the same number.
+  const calibrated = rewritten.some(({ result }) => result?.weightedError !== result?.relativeError);
+  const rounded = rewritten.some(({ result }) => result?.quantization);
+  const isShown = [...RESULT_COLUMNS.map(() => true), calibrated, rounded];
+  const only = <T>(cells: readonly T[]) => cells.filter((_, i) => isShown[i]);
+  return formatTable(
+    only([...RESULT_COLUMNS, WEIGHTED, ROUNDING]),
+    rewritten.map(resultRow).map(only),
+    width,
+  );
+}
+
+const WEIGHTED = { title: 'weighted', align: 'right' } as const;
+/** In the metric of the column before it. */
+const ROUNDING = { title: 'of int8', align: 'right' } as const;
 const RESULT_COLUMNS = [
   { title: 'rewritten' },
   { title: 'in × out', align: 'right' },
@@ -63,7 +83,6 @@ const RESULT_COLUMNS = [
   { title: 'before', align: 'right' },
   { title: 'after', align: 'right' },
   { title: 'error', align: 'right' },
-  { title: 'weighted', align: 'right' },
 ] as const;
 
 function resultRow({ layer, plan, result }: LayerResult): string[] {
@@ -78,5 +97,6 @@ function resultRow({ layer, plan, result }: LayerResult): string[] {
     formatBytes(result.bytesAfter),
     formatNumber(result.relativeError),
     formatNumber(result.weightedError),
+    result.quantization ? formatNumber(result.quantization.weightedError) : '',
   ];
 }

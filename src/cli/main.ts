@@ -6,6 +6,7 @@ import { addDemo } from './commands/demo.js';
 import { addDensify } from './commands/densify.js';
 import { addDoctor } from './commands/doctor.js';
 import { addInspect } from './commands/inspect.js';
+import { addReport } from './commands/report.js';
 import { addRewrite } from './commands/rewrite.js';
 import { addValidate } from './commands/validate.js';
 import { EXIT, reportError, toJson } from './run.js';
@@ -24,7 +25,8 @@ function program(): Command {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(--help lists the options)')
     .exitOverride();
-  for (const add of [addInspect, addRewrite, addValidate, addDensify, addDoctor, addDemo]) add(root);
+  for (const add of [addInspect, addRewrite, addValidate, addReport, addDensify, addDoctor, addDemo])
+    add(root);
   return root;
 }
 

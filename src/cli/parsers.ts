@@ -1,6 +1,7 @@
 // Turns option texts into values; what is wrong is said by commander in one sentence.
 import { InvalidArgumentError } from 'commander';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
+import { type Compute, COMPUTES, FACTOR_TYPES, type FactorType } from '../../graph-rewriter/types.js';
 import { parseShape } from '../inputs/index.js';
 
 /** A whole number of at least `least`. */
@@ -36,6 +37,32 @@ export function blockCounts(text: string): number | [number, number] {
   const counts = text.split(',').map(wholeNumber(1));
   if (counts.length > 2) throw new InvalidArgumentError('Expected one count, or two as 4,8.');
   return counts.length === 1 ? counts[0] : [counts[0], counts[1]];
+}
+
+/** `1,128` */
+export function tokenCounts(text: string): number[] {
+  return text.split(',').map(wholeNumber(1));
+}
+
+const TYPE_NAMES: Readonly<Record<string, FactorType>> = {
+  fp32: 'float32',
+  fp16: 'float16',
+  bf16: 'bfloat16',
+};
+
+/** `fp16`, or in full `float16`. */
+export function factorType(text: string): FactorType {
+  return oneOf(FACTOR_TYPES, TYPE_NAMES[text] ?? text, 'fp32, fp16, bf16, int8');
+}
+
+export function compute(text: string): Compute {
+  return oneOf(COMPUTES, TYPE_NAMES[text] ?? text, 'float, bf16, int8');
+}
+
+function oneOf<T extends string>(values: readonly T[], text: string, expected: string): T {
+  const value = values.find((known) => known === text);
+  if (value === undefined) throw new InvalidArgumentError(`Expected one of ${expected}.`);
+  return value;
 }
 
 /** Gathers an option that may be repeated. */

@@ -66,6 +66,8 @@ export async function runDemo(options: DemoOptions = {}): Promise<DemoReport> {
     const target = options.output ?? join(scratch, 'rewritten.onnx');
     const [{ name }] = readGraphInputs(assets.model);
     const report = await rewrite(assets.model, target, {
+      // It shows what rewriting does to every layer, the slower ones too.
+      keepDenseIfSlower: false,
       structure,
       keep,
       blocks: BLOCKS,

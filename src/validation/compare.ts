@@ -152,7 +152,8 @@ export function nothingCompared(reference: ComparableTensor, tolerance: Toleranc
   };
 }
 
-function toNumbers({ type, data }: ComparableTensor): ArrayLike<number> {
+/** The elements as numbers; half types are widened. */
+export function toNumbers({ type, data }: Pick<ComparableTensor, 'type' | 'data'>): ArrayLike<number> {
   // Node before 24 has no Float16Array and gives the raw bits.
   if (type === 'float16' && data instanceof Uint16Array) return Float32Array.from(data, halfToNumber);
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) return Float64Array.from(data, Number);

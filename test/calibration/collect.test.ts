@@ -88,6 +88,47 @@ describe('collectCovariances', () => {
     });
   }
 
+  for (const opset of [9, 13, 21]) {
+    it(`leaves out the rows that a mask marks by zeros, whatever they hold, at opset ${opset}`, async () => {
+      const mask = 'attention_mask';
+      const graph: Onnx.IGraphProto = {
+        ...denseGraph,
+        node: [...denseGraph.node!, op('Identity', [mask], ['m'])],
+        input: [...denseGraph.input!, value(mask, DataType.INT64, ['batch', 'time'])],
+        output: [...denseGraph.output!, value('m', DataType.INT64)],
+      };
+      const whole = feed([2, 4, IN]);
+      const keep = [1n, 1n, 1n, 0n, 1n, 0n, 0n, 0n];
+      const rows = keep.flatMap((kept, row) => (kept ? [row] : []));
+      const data = whole.x.data as Float32Array;
+      const cut = Float32Array.from(
+        rows.flatMap((row) => Array.from(data.subarray(row * IN, (row + 1) * IN))),
+      );
+      keep.forEach((kept, row) => kept || data.fill(NaN, row * IN, (row + 1) * IN));
+      const inputs = [{ ...whole, [mask]: new ort.Tensor('int64', BigInt64Array.from(keep), [2, 4]) }];
+      const model = encodeModel(graph, opset);
+      const result = await collect(model, { tensors: ['x', 'h'], inputs });
+      expect(result.get('x')!.samples).to.equal(4);
+      const alone = [{ x: new ort.Tensor('float32', cut, [4, IN]) }];
+      expectClose(result.get('x')!.matrix, expectedCovariance(alone, IN), 1e-6);
+      const error = await failure(collect(model, { tensors: ['x'], inputs, mask: false }));
+      expect(error.message).to.match(/NaN/);
+    });
+  }
+
+  it('counts all rows of a tensor that has another number of them than the mask', async () => {
+    const input = [value('x', DataType.FLOAT, ['n', IN]), value('attention_mask', DataType.INT64, ['k'])];
+    const graph = {
+      node: [op('Identity', ['x'], ['y']), op('Identity', ['attention_mask'], ['m'])],
+      input,
+      output: [value('y', DataType.FLOAT), value('m', DataType.INT64)],
+    };
+    const inputs = [{ ...feed([6, IN]), attention_mask: new ort.Tensor('int64', new BigInt64Array(4), [4]) }];
+    const result = await collect(encodeModel(graph, 13), { tensors: ['x'], inputs });
+    expect(result.get('x')!.samples).to.equal(6);
+    expectClose(result.get('x')!.matrix, expectedCovariance(inputs as Feeds[], IN), 1e-6);
+  });
+
   it('takes float16 and one-dimensional tensors', async () => {
     const graph: Onnx.IGraphProto = {
       node: [cast('x', 'half', DataType.FLOAT16), cast('half', 'y', DataType.FLOAT)],

@@ -10,6 +10,8 @@ import { blockrank, type Outcome } from './helpers.js';
 interface ErrorReport {
   error: { code: string; message: string };
 }
+/** Times of so small a layer are noise. */
+const EVERY_LAYER = '--no-keep-dense-if-slower';
 const json = <T>({ stdout }: Outcome) => JSON.parse(stdout) as T;
 
 describe('blockrank', () => {
@@ -59,6 +61,8 @@ describe('blockrank', () => {
     it('writes a smaller model, and densify turns it back', async () => {
       const rewritten = await blockrank([
         'rewrite',
+        EVERY_LAYER,
+        EVERY_LAYER,
         model,
         '-o',
         path('out.onnx'),
@@ -83,9 +87,41 @@ describe('blockrank', () => {
       expect((await blockrank(args)).code).to.equal(0);
     });
 
+    it('writes int8 factors, with what rounding added, to be computed in int8', async () => {
+      const args = [
+        'rewrite',
+        EVERY_LAYER,
+        model,
+        '-o',
+        path('q.onnx'),
+        '--structure',
+        'low-rank',
+        '--compute',
+        'int8',
+      ];
+      const { code, stdout, stderr } = await blockrank(args);
+      expect(code, stderr).to.equal(0);
+      expect(stdout).to.match(/error +of int8/);
+      // Half of the numbers: 21 · (96 + 80) bytes, and two for each of 21 + 80 scales.
+      expect(stdout).to.match(/96 × 80 +QLowRankMatMul +21 +30\.7 kB +3\.90 kB +0\.\d+ +0\.00\d+/);
+      const plan = await blockrank([
+        'rewrite',
+        EVERY_LAYER,
+        model,
+        '--dry-run',
+        '--factors',
+        'fp16',
+        '--compute',
+        'bf16',
+      ]);
+      expect(plan.stdout).to.contain('float16, computed in bfloat16');
+    });
+
     it('prints a plan with --dry-run and writes nothing', async () => {
       const { code, stdout } = await blockrank([
         'rewrite',
+        EVERY_LAYER,
+        EVERY_LAYER,
         model,
         '--dry-run',
         '--rank',
@@ -102,7 +138,14 @@ describe('blockrank', () => {
       const before = await readFile(model);
       for (const output of [[], ['-o', path('same.onnx')]]) {
         const planOut = output[1] ?? model;
-        const { code, stderr } = await blockrank(['rewrite', model, '--plan-out', planOut, ...output]);
+        const { code, stderr } = await blockrank([
+          'rewrite',
+          EVERY_LAYER,
+          model,
+          '--plan-out',
+          planOut,
+          ...output,
+        ]);
         expect(code).to.equal(2);
         expect(stderr).to.contain('would replace the model');
       }
@@ -110,10 +153,27 @@ describe('blockrank', () => {
     });
 
     it('writes a plan that can be edited and applied', async () => {
-      await blockrank(['rewrite', model, '--plan-out', path('plan.json'), '--structure', 'low-rank']);
+      await blockrank([
+        'rewrite',
+        EVERY_LAYER,
+        model,
+        '--plan-out',
+        path('plan.json'),
+        '--structure',
+        'low-rank',
+      ]);
       const plan = await readFile(path('plan.json'), 'utf8');
       await writeFile(path('plan.json'), plan.replace(/"rank": ?21/, '"rank":5'));
-      const args = ['rewrite', model, '-o', path('planned.onnx'), '--plan', path('plan.json'), '--json'];
+      const args = [
+        'rewrite',
+        EVERY_LAYER,
+        model,
+        '-o',
+        path('planned.onnx'),
+        '--plan',
+        path('plan.json'),
+        '--json',
+      ];
       const { code, stdout, stderr } = await blockrank(args);
       expect(code, stderr).to.equal(0);
       expect(stdout).to.match(/"rank": 5/);
@@ -121,7 +181,17 @@ describe('blockrank', () => {
 
     it('fits the factors to calibration inputs', async () => {
       const error = async (extra: string[]) => {
-        const args = ['rewrite', model, '-o', path('c.onnx'), '--structure', 'low-rank', '--json', ...extra];
+        const args = [
+          'rewrite',
+          EVERY_LAYER,
+          model,
+          '-o',
+          path('c.onnx'),
+          '--structure',
+          'low-rank',
+          '--json',
+          ...extra,
+        ];
         const outcome = await blockrank(args);
         expect(outcome.code, outcome.stderr).to.equal(0);
         return json<{ layers: { result: { weightedError: number; relativeError: number } }[] }>(outcome)
@@ -141,19 +211,31 @@ describe('blockrank', () => {
     });
 
     it('needs to know where to write', async () => {
-      const { code, stderr } = await blockrank(['rewrite', model]);
+      const { code, stderr } = await blockrank(['rewrite', EVERY_LAYER, model]);
       expect(code).to.equal(2);
       expect(stderr).to.contain('say where to write the model with -o, or give --dry-run');
     });
 
     it('does not take planning options beside a plan', async () => {
-      const args = ['rewrite', model, '-o', path('x.onnx'), '--plan', path('plan.json'), '--keep', '0.5'];
+      const args = [
+        'rewrite',
+        EVERY_LAYER,
+        model,
+        '-o',
+        path('x.onnx'),
+        '--plan',
+        path('plan.json'),
+        '--keep',
+        '0.5',
+      ];
       expect((await blockrank(args)).stderr).to.contain('give it without --keep, or edit the plan');
     });
 
     it('does not take --keep and --rank at once', async () => {
       const { code, stderr } = await blockrank([
         'rewrite',
+        EVERY_LAYER,
+        EVERY_LAYER,
         model,
         '--dry-run',
         '--keep',
@@ -238,7 +320,7 @@ describe('blockrank', () => {
     });
 
     it('explains a wrong option value, a missing argument and an unknown command', async () => {
-      const value = await blockrank(['rewrite', model, '--keep', '7']);
+      const value = await blockrank(['rewrite', EVERY_LAYER, model, '--keep', '7']);
       expect(value.code).to.equal(2);
       expect(value.stderr).to.contain('Expected a number above 0 and at most 1.');
       expect((await blockrank(['inspect'])).stderr).to.contain("missing required argument 'model'");

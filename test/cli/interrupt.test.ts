@@ -15,7 +15,16 @@ describe('blockrank on Ctrl-C', () => {
       matMulModel(256, 256, () => random()),
     );
     // More sweeps than anyone would wait for: only the signal ends it.
-    const args = [MAIN, 'rewrite', model, '-o', join(files.folder, 'out.onnx'), '--iterations', '1000000'];
+    const args = [
+      MAIN,
+      'rewrite',
+      '--no-keep-dense-if-slower',
+      model,
+      '-o',
+      join(files.folder, 'out.onnx'),
+      '--iterations',
+      '1000000',
+    ];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let stderr = '';
     child.stderr.on('data', (chunk: Uint8Array) => {

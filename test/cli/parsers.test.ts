@@ -1,6 +1,15 @@
 import { expect } from 'chai';
 import { InvalidArgumentError } from 'commander';
-import { blockCounts, repeated, shapes, share, tolerances, wholeNumber } from '../../src/cli/parsers.js';
+import {
+  blockCounts,
+  compute,
+  factorType,
+  repeated,
+  shapes,
+  share,
+  tolerances,
+  wholeNumber,
+} from '../../src/cli/parsers.js';
 
 describe('option values', () => {
   it('reads whole numbers, shares and block counts', () => {
@@ -8,6 +17,27 @@ describe('option values', () => {
     expect(share('0.5')).to.equal(0.5);
     expect(blockCounts('4')).to.equal(4);
     expect(blockCounts('4,8')).to.deep.equal([4, 8]);
+  });
+
+  it('reads types by their short and their long names', () => {
+    expect(['fp32', 'fp16', 'bf16', 'int8', 'float16'].map(factorType)).to.deep.equal([
+      'float32',
+      'float16',
+      'bfloat16',
+      'int8',
+      'float16',
+    ]);
+    expect(['float', 'bf16', 'int8', 'bfloat16'].map(compute)).to.deep.equal([
+      'float',
+      'bfloat16',
+      'int8',
+      'bfloat16',
+    ]);
+    expect(() => factorType('int4')).to.throw(
+      InvalidArgumentError,
+      'Expected one of fp32, fp16, bf16, int8.',
+    );
+    expect(() => compute('fp16')).to.throw(InvalidArgumentError, 'Expected one of float, bf16, int8.');
   });
 
   it('gathers repeated options', () => {

@@ -1,11 +1,12 @@
 import { expect } from 'chai';
 import { formatPlan, parsePlan, planRewrite } from '../../graph-rewriter/plan.js';
-import type {
-  LayerInfo,
-  LayerPlan,
-  ModelInfo,
-  PlanOptions,
-  RewritePlan,
+import {
+  FACTOR_TYPES,
+  type LayerInfo,
+  type LayerPlan,
+  type ModelInfo,
+  type PlanOptions,
+  type RewritePlan,
 } from '../../graph-rewriter/types.js';
 import { expectError } from './helpers/errors.js';
 
@@ -98,6 +99,41 @@ describe('planRewrite', () => {
     expect(blocks([101, 768], 9)).to.deep.equal([1, 4]);
   });
 
+  it('keeps half of the numbers, not of the bytes, where no share is given', () => {
+    for (const factorType of FACTOR_TYPES)
+      expect(specOf(planOne([256, 256], { structure: 'low-rank', factorType })).rank).to.equal(64);
+  });
+
+  it('counts the scales of int8 factors', () => {
+    // Low rank: 200·r + 100·r + 2·r + 2·100 of 80000 bytes. BLAST: + 2·16·r for S, 2·4·r for VScale. Monarch: 2·16·r, 2·4·100.
+    const rank = (structure: 'blast' | 'monarch' | 'low-rank', keep: number) =>
+      specOf(planOne([200, 100], { structure, keep, factorType: 'int8', blocks: 4 })).rank;
+    expect(rank('low-rank', 0.1)).to.equal(Math.floor((8000 - 200) / 302));
+    expect(rank('blast', 0.1)).to.equal(Math.floor((8000 - 200) / (300 + 32 + 8)));
+    expect(rank('monarch', 0.1)).to.equal(Math.floor((8000 - 800) / (1200 + 32)));
+  });
+
+  it('never plans more numbers than the weight has, however small they are', () => {
+    const { rank } = specOf(planOne([256, 256], { structure: 'low-rank', factorType: 'int8', keep: 1 }));
+    expect(rank).to.equal(127);
+  });
+
+  it('makes factors int8 where products are to be', () => {
+    expect(planOne([256, 256], { compute: 'int8' })).to.include({ factorType: 'int8', compute: 'int8' });
+    expect(planOne([256, 256], { compute: 'bfloat16' })).to.include({
+      factorType: 'float32',
+      compute: 'bfloat16',
+    });
+    expect(planOne([256, 256], { compute: 'float' })).to.not.have.property('compute');
+  });
+
+  it('replaces quantized weights by int8 factors without being told twice', () => {
+    const stored = { stored: { dtype: 'int8', bytes: 256 * 256 + 1024 } };
+    expect(reasonOf(planOne([256, 256], {}, 17, stored)).code).to.equal('already-quantized');
+    const { rank } = specOf(planOne([256, 256], { factorType: 'int8', structure: 'low-rank' }, 17, stored));
+    expect(rank).to.equal(Math.floor((0.5 * stored.stored.bytes - 512) / 514));
+  });
+
   it('uses the counts that are asked for', () => {
     expect(specOf(planOne([120, 360], { blocks: 6 }))).to.include({ blocksIn: 6, blocksOut: 6 });
     expect(specOf(planOne([120, 360], { blocks: [3, 8] }))).to.include({ blocksIn: 3, blocksOut: 8 });
@@ -146,10 +182,12 @@ describe('planRewrite', () => {
   });
 
   it('counts bytes, so that float16 factors of float32 weights get twice the rank', () => {
-    expect(specOf(planOne([256, 256], { structure: 'low-rank', factorType: 'float16' })).rank).to.equal(128);
+    const half = { structure: 'low-rank', factorType: 'float16' } as const;
+    expect(specOf(planOne([256, 256], { ...half, keep: 0.25 })).rank).to.equal(64);
+    expect(specOf(planOne([256, 256], { structure: 'low-rank', keep: 0.25 })).rank).to.equal(32);
     expect(
       specOf(planOne([256, 256], { structure: 'low-rank', factorType: 'float16', keep: 1 })).rank,
-    ).to.equal(255);
+    ).to.equal(127);
     expect(planOne([256, 256], {}, 17, { dtype: 'float16' })).to.include({ factorType: 'float16' });
   });
 
@@ -222,7 +260,16 @@ describe('planRewrite', () => {
     [{ blocks: [4, -1] }, /blocks/],
     [{ minSize: -1 }, /minSize/],
     [{ structure: 'dense' as 'blast' }, /structure to be one of blast, monarch, low-rank; found "dense"/],
-    [{ factorType: 'int8' as 'float16' }, /factorType to be one of/],
+    [{ factorType: 'int4' as 'float16' }, /factorType to be one of/],
+    [{ compute: 'int4' as 'int8' }, /compute to be one of float, bfloat16, int8; found "int4"/],
+    [
+      { compute: 'int8', factorType: 'float16' },
+      /compute of float16 factors to be float or bfloat16; found "int8"/,
+    ],
+    [
+      { compute: 'bfloat16', factorType: 'int8' },
+      /compute of int8 factors to be float or int8; found "bfloat16"/,
+    ],
   ];
   for (const [options, words] of wrong)
     it(`refuses ${JSON.stringify(options)}`, () =>
@@ -243,13 +290,19 @@ describe('parsePlan', () => {
     layers: [
       { id: 'a', spec: { structure: 'monarch', rank: 3, blocksIn: 2, blocksOut: 4 }, factorType: 'float16' },
       { id: 'b', keep: { code: 'too-small', message: 'why' } },
+      {
+        id: 'c',
+        spec: { structure: 'blast', rank: 3, blocksIn: 2, blocksOut: 4 },
+        factorType: 'int8',
+        compute: 'int8',
+      },
     ],
   };
 
   it('reads what formatPlan writes, one layer a line', () => {
     const text = formatPlan(plan);
     expect(parsePlan(text)).to.deep.equal(plan);
-    expect(text.split('\n').filter((line) => line.includes('"id"'))).to.have.length(2);
+    expect(text.split('\n').filter((line) => line.includes('"id"'))).to.have.length(3);
     expect(parsePlan(formatPlan({ ...plan, layers: [] })).layers).to.deep.equal([]);
   });
 
@@ -274,6 +327,11 @@ describe('parsePlan', () => {
       'an unknown reason',
       one({ id: 'a', keep: { code: 'lazy', message: '' } }),
       /layers\[0\]\.keep\.code: expected one of/,
+    ],
+    [
+      'an unknown way to compute',
+      one({ id: 'a', spec, factorType: 'int8', compute: 'int4' }),
+      /layers\[0\]\.compute: expected one of float, bfloat16, int8; found "int4"/,
     ],
     [
       'an unknown structure',

@@ -12,7 +12,7 @@ namespace blockrank::test {
 namespace {
 
 constexpr DType kXTypes[] = {DType::kFloat32, DType::kFloat16};
-constexpr DType kFactorTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+constexpr DType kFactorTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kInt8};
 
 std::string Run(TestProblem* problem, const KernelTable& kernels, int threads = 1) {
   TestHost host(threads);
@@ -52,6 +52,9 @@ TEST(SizesAroundEveryTile) {
       for (Spec spec : Structures(dims, tokens)) {
         spec.bias = static_cast<int>(tokens % 3);
         RunEverywhere(spec);
+        spec.factor_type = DType::kInt8;
+        spec.scale_type = tokens % 2 == 0 ? DType::kFloat16 : DType::kFloat32;
+        RunEverywhere(spec);
       }
     }
   }
@@ -79,6 +82,8 @@ TEST(EveryPairOfTypes) {
           spec.factor_type = factor_type;
           spec.bias = 2;
           RunEverywhere(spec);
+          spec.scale_type = DType::kFloat16;
+          if (factor_type == DType::kInt8) RunEverywhere(spec);
         }
       }
     }
@@ -136,8 +141,13 @@ TEST(ExtremeInputs) {
           spec.factor_type = factor_type;
           TestProblem problem(spec, 3);
           for (int64_t t = 0; t < 9; ++t) Encode(&problem.x, x_type, t * spec.dims.in + t, extremes[t]);
-          Encode(&problem.u, factor_type, 0, 65504);
-          Encode(&problem.v, factor_type, 0, 6e-8);
+          if (factor_type == DType::kInt8) {
+            Encode(&problem.u_scale, spec.scale_type, 0, 65504);
+            Encode(&problem.v_scale, spec.scale_type, 0, 6e-8);
+          } else {
+            Encode(&problem.u, factor_type, 0, 65504);
+            Encode(&problem.v, factor_type, 0, 6e-8);
+          }
           for (const KernelTable* kernels : SupportedKernels()) {
             const std::string error = Run(&problem, *kernels);
             CHECK(error.empty()) << kernels->name << ": " << error;
@@ -178,10 +188,17 @@ TEST(MissingMemoryIsReported) {
 // The tolerance itself: one factor off by half a percent, one row swapped, one value not written must all be
 // noticed.
 TEST(TheComparisonFailsWhenItShould) {
-  for (const Spec& spec : Structures({64, 48, 2, 2, 24}, 5)) {
+  for (Spec spec : Structures({64, 48, 2, 2, 24}, 5)) {
+    spec.factor_type = spec.structure == Structure::kBlast ? DType::kInt8 : DType::kFloat32;
     TestProblem problem(spec, 1);
     CHECK(Run(&problem, PortableKernels()).empty());
     const std::vector<unsigned char> right = problem.y;
+    for (Tensor* scales : {&problem.v_scale, &problem.u_scale}) {
+      if (scales->values.empty()) continue;
+      scales->values[3] *= 1.005;
+      CHECK(!problem.Compare().empty());
+      scales->values[3] /= 1.005;
+    }
     problem.u.values[7] *= 1.005;
     CHECK(!problem.Compare().empty());
     problem.u.values[7] /= 1.005;

@@ -1,5 +1,6 @@
 #include "problem.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -23,11 +24,15 @@ void Write(unsigned char* bytes, int64_t index, T value) {
 }
 
 Tensor Random(int64_t count, DType type, double scale, std::mt19937* random) {
+  if (type == DType::kInt8) scale = 127 / 3.0;
   Tensor tensor;
   tensor.bytes.resize(static_cast<size_t>(count) * SizeOf(type));
   tensor.values.resize(static_cast<size_t>(count));
   std::normal_distribution<double> normal(0, scale);
-  for (int64_t i = 0; i < count; ++i) Encode(&tensor, type, i, normal(*random));
+  for (int64_t i = 0; i < count; ++i) {
+    const double value = normal(*random);
+    Encode(&tensor, type, i, type == DType::kInt8 ? std::clamp(value, -127.0, 127.0) : value);
+  }
   return tensor;
 }
 
@@ -43,6 +48,7 @@ int64_t URow(const Spec& s) {
 double Decode(const unsigned char* bytes, DType type, int64_t index) {
   if (type == DType::kFloat32) return Read<float>(bytes, index);
   if (type == DType::kFloat16) return ToFloat(Read<Half>(bytes, index));
+  if (type == DType::kInt8) return Read<int8_t>(bytes, index);
   return ToFloat(Read<BFloat16>(bytes, index));
 }
 
@@ -50,6 +56,7 @@ void Encode(Tensor* tensor, DType type, int64_t index, double value) {
   const float single = static_cast<float>(value);
   unsigned char* bytes = tensor->bytes.data();
   if (type == DType::kFloat32) Write(bytes, index, single);
+  if (type == DType::kInt8) Write(bytes, index, static_cast<int8_t>(std::lround(value)));
   if (type == DType::kFloat16) Write(bytes, index, ToHalf(single));
   if (type == DType::kBFloat16) Write(bytes, index, ToBFloat16(single));
   tensor->values[static_cast<size_t>(index)] = Decode(bytes, type, index);
@@ -75,8 +82,8 @@ std::string Describe(const Spec& s) {
   std::ostringstream text;
   text << structures[static_cast<int>(s.structure)] << " in " << s.dims.in << " out " << s.dims.out
        << " b_in " << s.dims.b_in << " b_out " << s.dims.b_out << " r " << s.dims.rank << " tokens "
-       << s.tokens << " X " << NameOf(s.x_type) << " F " << NameOf(s.factor_type) << " act "
-       << static_cast<int>(s.activation) << " bias " << s.bias
+       << s.tokens << " X " << NameOf(s.x_type) << " F " << NameOf(s.factor_type) << " scales "
+       << NameOf(s.scale_type) << " act " << static_cast<int>(s.activation) << " bias " << s.bias
        << (s.order == OutputOrder::kInterleaved ? " interleaved" : "");
   return text.str();
 }
@@ -86,8 +93,13 @@ TestProblem::TestProblem(const Spec& problem, uint32_t seed) : spec(problem) {
   const Dims& d = spec.dims;
   x = Random(spec.tokens * d.in, spec.x_type, 1, &random);
   v = Random(VRows(spec) * d.in, spec.factor_type, 1 / std::sqrt(d.in), &random);
-  s = Random(d.b_out * d.b_in * d.rank, spec.factor_type, 1, &random);
+  const bool int8 = spec.factor_type == DType::kInt8;
+  s = Random(d.b_out * d.b_in * d.rank, int8 ? spec.scale_type : spec.factor_type, 1, &random);
   u = Random(d.out * URow(spec), spec.factor_type, 1 / std::sqrt(d.rank), &random);
+  if (int8) {
+    v_scale = Random(VRows(spec) * d.b_in, spec.scale_type, 3 / 127.0 / std::sqrt(d.in), &random);
+    u_scale = Random(d.out * URow(spec) / d.rank, spec.scale_type, 3 / 127.0 / std::sqrt(d.rank), &random);
+  }
   b = Random(spec.bias == 1 ? 1 : d.out, spec.x_type, 1, &random);
   y.resize(static_cast<size_t>(spec.tokens * d.out) * SizeOf(spec.x_type));
 }
@@ -101,15 +113,35 @@ Problem TestProblem::Bind() {
   problem.dims = spec.dims;
   problem.x_type = spec.x_type;
   problem.factor_type = spec.factor_type;
+  problem.scale_type = spec.factor_type == DType::kInt8 ? spec.scale_type : spec.factor_type;
   problem.tokens = spec.tokens;
   problem.x = x.bytes.data();
   problem.v = v.bytes.data();
   problem.s = spec.structure == Structure::kBlast ? s.bytes.data() : nullptr;
   problem.u = u.bytes.data();
+  if (spec.factor_type == DType::kInt8) {
+    problem.v_scale = v_scale.bytes.data();
+    problem.u_scale = u_scale.bytes.data();
+  }
   problem.bias = spec.bias ? b.bytes.data() : nullptr;
   problem.bias_size = spec.bias == 0 ? 0 : spec.bias == 1 ? 1 : spec.dims.out;
   problem.y = y.data();
   return problem;
+}
+
+// V[row, column], the column in block j.
+double TestProblem::V(int64_t row, int64_t column, int64_t j) const {
+  const Dims& d = spec.dims;
+  const double value = v.values[static_cast<size_t>(row * d.in + column)];
+  if (spec.factor_type != DType::kInt8) return value;
+  return value * v_scale.values[static_cast<size_t>((row / d.rank * d.b_in + j) * d.rank + row % d.rank)];
+}
+
+double TestProblem::U(int64_t row, int64_t column) const {
+  const int64_t length = URow(spec);
+  const double value = u.values[static_cast<size_t>(row * length + column)];
+  if (spec.factor_type != DType::kInt8) return value;
+  return value * u_scale.values[static_cast<size_t>((row * length + column) / spec.dims.rank)];
 }
 
 // One token by the formulas of docs/operators.md; `magnitude` is the same sum over absolute values.
@@ -125,8 +157,7 @@ void TestProblem::Define(int64_t token, std::vector<double>* result, std::vector
       for (int64_t r = 0; r < d.rank; ++r) {
         double t = 0, t_size = 0;
         for (int64_t k = j * d.p(); k < std::min((j + 1) * d.p(), d.in); ++k) {
-          const double term =
-              at(v.values, ((monarch ? i * d.rank : 0) + r) * d.in + k) * at(x.values, token * d.in + k);
+          const double term = V((monarch ? i * d.rank : 0) + r, k, j) * at(x.values, token * d.in + k);
           t += term;
           t_size += std::fabs(term);
         }
@@ -142,7 +173,7 @@ void TestProblem::Define(int64_t token, std::vector<double>* result, std::vector
       double sum = spec.bias == 0 ? 0 : at(b.values, spec.bias == 1 ? 0 : o);
       double size = std::fabs(sum);
       for (int64_t r = 0; r < URow(spec); ++r) {
-        const double weight = at(u.values, o * URow(spec) + r);
+        const double weight = U(o, r);
         sum += weight * z[static_cast<size_t>(r)];
         size += std::fabs(weight) * z_size[static_cast<size_t>(r)];
       }
@@ -156,7 +187,7 @@ std::string TestProblem::Compare() const {
   const Dims& d = spec.dims;
   // Sums of n terms in fp32 are off by at most n·2⁻²⁴ of the sum of magnitudes; the three stages have this
   // many.
-  const double unit = static_cast<double>(d.p() + d.b_in + URow(spec) + 4) * std::ldexp(1.0, -24);
+  const double unit = static_cast<double>(d.p() + d.b_in + URow(spec) + 6) * std::ldexp(1.0, -24);
   const double y_unit = spec.x_type == DType::kFloat16 ? std::ldexp(1.0, -11) : std::ldexp(1.0, -24);
   const double y_tiny = spec.x_type == DType::kFloat16 ? std::ldexp(1.0, -25) : 1e-37;
   const double max = spec.x_type == DType::kFloat16 ? 65520 : 3.4e38;

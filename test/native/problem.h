@@ -21,6 +21,7 @@ struct Spec {
   int64_t tokens;
   DType x_type = DType::kFloat32;
   DType factor_type = DType::kFloat32;
+  DType scale_type = DType::kFloat32;  // with int8 factors
   Activation activation = Activation::kNone;
   OutputOrder order = OutputOrder::kContiguous;
   int bias = 0;  // 0: none, 1: one value, 2: one per output
@@ -39,9 +40,12 @@ class TestProblem {
 
   const Spec spec;
   Tensor x, v, s, u, b;
+  Tensor v_scale, u_scale;  // of int8 factors; v and u hold the integers then
   std::vector<unsigned char> y;
 
  private:
+  double V(int64_t row, int64_t column, int64_t j) const;
+  double U(int64_t row, int64_t column) const;
   void Define(int64_t token, std::vector<double>* result, std::vector<double>* magnitude) const;
 };
 

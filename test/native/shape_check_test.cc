@@ -47,6 +47,43 @@ TEST(ShapesOfMonarchAndLowRankGiveTheirSizes) {
   CHECK(dims.b_in == 1 && dims.b_out == 1 && dims.rank == 4);
 }
 
+TEST(ScalesOfInt8FactorsHaveOneForEachRowOfABlock) {
+  InputShapes shapes = Blast();
+  shapes.v_scale = Of({3, 4});
+  shapes.u_scale = Of({5});
+  Expect(Message(Structure::kBlast, shapes), "");
+  shapes.v_scale = Of({4});
+  Expect(Message(Structure::kBlast, shapes),
+         "input VScale: expected shape [b_in, r] = [?, 4] (2 dimensions), every size at least 1; found [4]");
+  shapes.v_scale = Of({2, 4});
+  Expect(Message(Structure::kBlast, shapes),
+         "input S: expected shape [b_out, b_in, r] = [?, 2, 4], every size at least 1; found [2, 3, 4]");
+  shapes.v_scale = Of({3, 4});
+  shapes.u_scale = Of({4});
+  Expect(Message(Structure::kBlast, shapes),
+         "input UScale: expected shape [out] = [5], every size at least 1; found [4]");
+}
+
+TEST(ScalesOfMonarchAndLowRank) {
+  InputShapes shapes;
+  shapes.v = Of({2, 4, 6});
+  shapes.u = Of({5, 3, 4});
+  shapes.v_scale = Of({2, 3, 4});
+  shapes.u_scale = Of({5, 3});
+  Expect(Message(Structure::kMonarch, shapes), "");
+  shapes.u_scale = Of({5, 1});
+  Expect(Message(Structure::kMonarch, shapes),
+         "input UScale: expected shape [out, b_in] = [5, 3], every size at least 1; found [5, 1]");
+  shapes.v = Of({4, 6});
+  shapes.u = Of({5, 4});
+  shapes.v_scale = Of({4});
+  shapes.u_scale = Of({5});
+  Expect(Message(Structure::kLowRank, shapes), "");
+  shapes.v_scale = Of({6});
+  Expect(Message(Structure::kLowRank, shapes),
+         "input VScale: expected shape [r] = [4], every size at least 1; found [6]");
+}
+
 TEST(UnknownSizesAreNotRefused) {
   InputShapes shapes = Blast();
   shapes.v = {};

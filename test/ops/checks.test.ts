@@ -9,6 +9,21 @@ const zeros = (dims: readonly number[], type: ElementType = 'float32') => values
 const X = zeros([2, 6]);
 const BLAST = { X, V: zeros([4, 6]), S: zeros([2, 3, 4]), U: zeros([5, 4]) };
 const MONARCH = { X, V: zeros([2, 4, 6]), U: zeros([5, 3, 4]) };
+const Q_BLAST = {
+  X,
+  V: zeros([4, 6], 'int8'),
+  VScale: zeros([3, 4], 'float16'),
+  S: zeros([2, 3, 4], 'float16'),
+  U: zeros([5, 4], 'int8'),
+  UScale: zeros([5], 'float16'),
+};
+const Q_LOW_RANK = {
+  X,
+  V: zeros([4, 6], 'int8'),
+  VScale: zeros([4]),
+  U: zeros([5, 4], 'int8'),
+  UScale: zeros([5]),
+};
 const LOW_RANK = { X, V: zeros([4, 6]), U: zeros([5, 4]) };
 
 async function failure(promise: Promise<unknown>): Promise<string> {
@@ -56,6 +71,26 @@ const CASES: [string, string, NodeSpec['inputs'], NodeSpec['attributes'], string
     "attribute output_order: expected 'contiguous' or 'interleaved', found 'shuffled'"],
   ['an output order that its name contradicts', 'MonarchMatMulInterleaved', MONARCH, { output_order: 'contiguous' },
     "attribute output_order: expected 'interleaved' (the operator's name implies it), found 'contiguous'"],
+  ['float factors of an operator with int8 ones', 'QLowRankMatMul', { ...Q_LOW_RANK, V: zeros([4, 6]) }, {},
+    'input V: expected int8, found float32'],
+  ['int8 factors without scales', 'LowRankMatMul', { ...LOW_RANK, V: zeros([4, 6], 'int8') }, {},
+    'input V: expected float32, float16 or bfloat16, found int8'],
+  ['a U that is not int8', 'QBlastMatMul', { ...Q_BLAST, U: zeros([5, 4], 'float16') }, {},
+    "input U: expected int8 (V's type), found float16"],
+  ['scales of another type', 'QBlastMatMul', { ...Q_BLAST, UScale: zeros([5]) }, {},
+    "input UScale: expected float16 (VScale's type), found float32"],
+  ['bfloat16 scales', 'QBlastMatMul', { ...Q_BLAST, VScale: zeros([3, 4], 'bfloat16') }, {},
+    'input VScale: expected float32 or float16, found bfloat16'],
+  ['an S of another type than the scales', 'QBlastMatMul', { ...Q_BLAST, S: zeros([2, 3, 4]) }, {},
+    "input S: expected float16 (VScale's type), found float32"],
+  ['scales of another shape', 'QBlastMatMul', { ...Q_BLAST, VScale: zeros([4], 'float16') }, {},
+    'input VScale: expected shape [b_in, r] = [?, 4] (2 dimensions), every size at least 1; found [4]'],
+  ['a scale too few', 'QLowRankMatMul', { ...Q_LOW_RANK, UScale: zeros([4]) }, {},
+    'input UScale: expected shape [out] = [5], every size at least 1; found [4]'],
+  ['int8 products of float factors', 'BlastMatMul', BLAST, { compute: 'int8' },
+    "attribute compute: expected 'float' or 'bfloat16', found 'int8'"],
+  ['bfloat16 products of int8 factors', 'QBlastMatMul', Q_BLAST, { compute: 'bfloat16' },
+    "attribute compute: expected 'float' or 'int8', found 'bfloat16'"],
 ]; // prettier-ignore
 
 describe('a node at session creation', () => {
@@ -74,15 +109,18 @@ describe('a node at session creation', () => {
     expect(text).to.match(/(tensor\(bfloat16\)|not find an implementation).*LowRankMatMul.*fc1/);
   });
 
-  it('infers the shape of Y, symbolic dimensions included', async () => {
-    const graphInputs = { X: ['batch', 7, 6] };
-    const session = await ort.InferenceSession.create(
-      nodeModel({ op: 'BlastMatMul', inputs: BLAST, graphInputs }),
-    );
-    const [y] = session.outputMetadata;
-    expect(y.isTensor && y.shape).to.deep.equal(['batch', 7, 5]);
-    await session.release();
-  });
+  for (const [op, inputs] of [
+    ['BlastMatMul', BLAST],
+    ['QBlastMatMul', Q_BLAST],
+    ['QLowRankMatMul', Q_LOW_RANK],
+  ] as const)
+    it(`infers the shape of ${op}'s Y, symbolic dimensions included`, async () => {
+      const graphInputs = { X: ['batch', 7, 6] };
+      const session = await ort.InferenceSession.create(nodeModel({ op, inputs, graphInputs }));
+      const [y] = session.outputMetadata;
+      expect(y.isTensor && y.shape).to.deep.equal(['batch', 7, 5]);
+      await session.release();
+    });
 });
 
 describe('a node at run time', () => {

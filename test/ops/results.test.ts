@@ -26,6 +26,8 @@ for (const structure of STRUCTURES) {
       it(`computes ${show(sizes)} for one and for many tokens`, async () => {
         await expectLayer({ structure, sizes, leading: [1] });
         await expectLayer({ structure, sizes, leading: [50] });
+        await expectLayer({ structure, sizes, leading: [1], factorType: 'int8' });
+        await expectLayer({ structure, sizes, leading: [50], factorType: 'int8', scaleType: 'float16' });
       });
     }
 
@@ -34,7 +36,7 @@ for (const structure of STRUCTURES) {
     }
 
     for (const xType of ['float32', 'float16'] as const) {
-      for (const factorType of ['float32', 'float16', 'bfloat16'] as const) {
+      for (const factorType of ['float32', 'float16', 'bfloat16', 'int8'] as const) {
         it(`takes ${xType} with ${factorType} factors`, async () => {
           await expectLayer({ ...base, xType, factorType, bias: 'all' });
           await expectLayer({ ...base, xType, factorType, leading: [20] });
@@ -51,6 +53,7 @@ for (const structure of STRUCTURES) {
         await expectLayer({ ...base, activation, attributes: { activation } });
         await expectLayer({ ...base, activation, suffix, bias: 'all' });
         await expectLayer({ ...base, activation, suffix, attributes: { activation } });
+        await expectLayer({ ...base, activation, suffix, factorType: 'int8', bias: 'one' });
       });
     }
 
@@ -59,11 +62,22 @@ for (const structure of STRUCTURES) {
       await expectLayer({ ...base, computedFactors: true, factorType: 'float16', leading: [30] });
     });
 
+    it('takes int8 factors and scales that are computed in the graph', async () => {
+      await expectLayer({ ...base, computedFactors: true, factorType: 'int8', bias: 'all' });
+    });
+
+    it('takes the attribute compute', async () => {
+      await expectLayer({ ...base, attributes: { compute: 'float' } });
+      await expectLayer({ ...base, factorType: 'int8', attributes: { compute: 'float' } });
+    });
+
     it('gives the same bits with one thread and with two', async () => {
       for (const tokens of [1, 6, 150]) {
-        const layer = buildLayer({ ...base, leading: [tokens] });
-        const [one, two] = [1, 2].map((intraOpNumThreads) => runLayer(layer, { intraOpNumThreads }));
-        expect((await two).data).to.deep.equal((await one).data);
+        for (const factorType of ['float32', 'int8'] as const) {
+          const layer = buildLayer({ ...base, leading: [tokens], factorType });
+          const [one, two] = [1, 2].map((intraOpNumThreads) => runLayer(layer, { intraOpNumThreads }));
+          expect((await two).data).to.deep.equal((await one).data);
+        }
       }
     });
   });
@@ -98,6 +112,11 @@ describe('MonarchMatMul in interleaved order', () => {
       });
     });
   }
+
+  it('is chosen of int8 factors too', async () => {
+    await expectLayer({ ...base, factorType: 'int8', attributes: { output_order: 'interleaved' } });
+    await expectLayer({ ...base, factorType: 'int8', suffix: 'InterleavedSilu', activation: 'silu' });
+  });
 
   it('differs from the contiguous order', async () => {
     const [contiguous, interleaved] = ['contiguous', 'interleaved'].map((output_order) =>

@@ -5,7 +5,7 @@ import { BlockrankError } from '../../../graph-rewriter/errors.js';
 import { STRUCTURES, type Structure } from '../../../graph-rewriter/factorize/types.js';
 import { DEMO_KEEP, DEMO_STRUCTURE, INSTALL_DEMO } from '../../demo/defaults.js';
 import type { DemoLine, DemoReport } from '../../demo/demo.js';
-import { count, formatNumber, formatPercent } from '../format.js';
+import { count, formatNumber, formatPercent } from '../../format.js';
 import { formatRewriteReport } from '../layers.js';
 import { share, wholeNumber } from '../parsers.js';
 import { runCommand } from '../run.js';

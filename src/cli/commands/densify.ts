@@ -1,7 +1,7 @@
 // `blockrank densify out.onnx -o dense.onnx`
 import type { Command } from 'commander';
 import { densifyModel } from '../../../graph-rewriter/densify.js';
-import { count, formatBytes } from '../format.js';
+import { count, formatBytes } from '../../format.js';
 import { runCommand } from '../run.js';
 
 interface Flags {

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { inspectModel } from '../../../graph-rewriter/inspect.js';
 import { planRewrite } from '../../../graph-rewriter/plan.js';
 import type { LayerInfo, LayerPlan, ModelInfo } from '../../../graph-rewriter/types.js';
-import { count, formatBytes, formatPercent, formatShape } from '../format.js';
+import { count, formatBytes, formatPercent, formatShape } from '../../format.js';
 import { formatKept } from '../layers.js';
 import { runCommand } from '../run.js';
 import { formatTable } from '../table.js';

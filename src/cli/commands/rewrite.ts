@@ -6,14 +6,29 @@ import { LOSSES, type Loss } from '../../../graph-rewriter/gradient/index.js';
 import { METHODS, STRUCTURES, type Method, type Structure } from '../../../graph-rewriter/factorize/types.js';
 import { formatPlan, parsePlan } from '../../../graph-rewriter/plan.js';
 import { isSameFile } from '../../../graph-rewriter/same-file.js';
-import type { FactorType, LayerInfo, ModelInfo, RewritePlan } from '../../../graph-rewriter/types.js';
+import type {
+  Compute,
+  FactorType,
+  LayerInfo,
+  ModelInfo,
+  RewritePlan,
+} from '../../../graph-rewriter/types.js';
 import type { CalibrationSource } from '../../calibrate.js';
 import { isTokenFile } from '../../inputs/tokens.js';
 import { SENSITIVITIES, type Sensitivity } from '../../sensitivity.js';
 import { planModel, rewriteAs, type RewriteOptions } from '../../rewrite.js';
-import { count, formatBytes, formatShape } from '../format.js';
+import { count, formatBytes, formatShape } from '../../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
-import { blockCounts, positive, repeated, share, wholeNumber } from '../parsers.js';
+import {
+  blockCounts,
+  compute,
+  factorType,
+  positive,
+  repeated,
+  share,
+  tokenCounts,
+  wholeNumber,
+} from '../parsers.js';
 import { runCommand, type CommandContext, type CommandResult } from '../run.js';
 import { formatTable } from '../table.js';
 
@@ -32,6 +47,7 @@ interface Flags {
   readonly exclude?: string[];
   readonly minSize?: number;
   readonly factors?: FactorType;
+  readonly compute?: Compute;
   readonly method?: Method;
   readonly iterations?: number;
   readonly seed?: number;
@@ -42,6 +58,8 @@ interface Flags {
   readonly mask?: string;
   readonly sequential?: boolean;
   readonly plan?: string;
+  readonly tokens?: number[];
+  readonly keepDenseIfSlower: boolean;
   readonly planOut?: string;
   readonly dryRun?: boolean;
   readonly overwrite?: boolean;
@@ -49,7 +67,6 @@ interface Flags {
 
 const UNCALIBRATED =
   'The factors were fitted to the weights alone. With --calibration <real inputs> they cost far less accuracy; compare with validate.';
-const FACTOR_TYPES: readonly FactorType[] = ['float32', 'float16', 'bfloat16'];
 
 export function addRewrite(program: Command): void {
   program
@@ -96,7 +113,8 @@ export function addRewrite(program: Command): void {
       repeated,
     )
     .option('--min-size <n>', 'leave weights with fewer elements dense', wholeNumber(0))
-    .addOption(new Option('--factors <type>', 'type that factors are stored in').choices(FACTOR_TYPES))
+    .option('--factors <type>', 'type that factors are stored in: fp32, fp16, bf16 or int8', factorType)
+    .option('--compute <type>', 'what kernels may compute products in: float, bf16 or int8', compute)
     .addOption(new Option('--method <name>', 'how BLAST is fitted').choices(METHODS))
     .option('--iterations <n>', 'sweeps of the fit', wholeNumber(1))
     .option('--seed <n>', 'seed of the fit', wholeNumber(0))
@@ -113,6 +131,8 @@ export function addRewrite(program: Command): void {
       'input whose zeros mark padding (default: attention_mask; none counts all rows)',
     )
     .option('--no-sequential', 'fit each layer to the original model alone, not to what is left before it')
+    .option('--tokens <n,…>', 'rows a run that must not get slower (default: 1,128)', tokenCounts)
+    .option('--no-keep-dense-if-slower', 'rewrite layers too that the factors make slower on this machine')
     .option('--plan <file>', 'apply this plan instead of making one')
     .option('--plan-out <file>', 'write the plan as JSON, to edit and apply with --plan')
     .option('--dry-run', 'print the plan and write no model')
@@ -166,6 +186,7 @@ function requireConsistent(model: string, flags: Flags): void {
     'exclude',
     'minSize',
     'factors',
+    'compute',
   ] as const;
   const clash = planning.filter((name) => flags.plan !== undefined && flags[name] !== undefined);
   if (clash.length) {
@@ -208,6 +229,9 @@ function rewriteOptions(
       Object.entries(optional).filter(([, value]) => value !== undefined),
     ) as RewriteOptions),
     ...(flags.factors ? { factorType: flags.factors } : {}),
+    keepDenseIfSlower: flags.keepDenseIfSlower,
+    ...(flags.tokens ? { tokens: flags.tokens } : {}),
+    ...(flags.compute ? { compute: flags.compute } : {}),
     ...(flags.calibration ? { calibration: calibrationSource(flags.calibration, flags) } : {}),
     ...(flags.mask === undefined ? {} : { mask: flags.mask === 'none' ? false : flags.mask }),
     ...(flags.sequential === false ? { sequential: false } : {}),
@@ -237,7 +261,7 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
   const kept = plan.layers.flatMap((entry) =>
     'keep' in entry ? [{ layer: entry, reason: entry.keep }] : [],
   );
-  const rows = rewritten.map(({ id, spec, factorType }) => {
+  const rows = rewritten.map(({ id, spec, factorType, compute }) => {
     const layer = layers.get(id) as LayerInfo;
     return [
       id,
@@ -246,7 +270,7 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
       spec.structure,
       formatBlocks(spec),
       String(spec.rank),
-      factorType,
+      compute === undefined ? factorType : `${factorType}, computed in ${compute}`,
     ];
   });
   const columns = [

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Tolerance } from '../../validation/compare.js';
 import { validate, type OutputComparison, type ValidationReport } from '../../validation/validate.js';
-import { count, formatMilliseconds, formatNumber } from '../format.js';
+import { count, formatMilliseconds, formatNumber } from '../../format.js';
 import { groupBy } from '../group.js';
 import { addSessionOptions, sessionOptions, type SessionFlags } from '../input-options.js';
 import { repeated, shapes, tolerances, wholeNumber, type Tolerances } from '../parsers.js';

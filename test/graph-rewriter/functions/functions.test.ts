@@ -1,14 +1,19 @@
 import { expect } from 'chai';
 import { type Factors, type Structure, STRUCTURES } from '../../../graph-rewriter/factorize/types.js';
-import { FACTOR_NAMES, portableFunction } from '../../../graph-rewriter/functions/index.js';
+import { dequantize, quantize } from '../../../graph-rewriter/factorize/int8/index.js';
+import { portableFunction } from '../../../graph-rewriter/functions/index.js';
+import { dataTypeNumber } from '../../../graph-rewriter/schema.js';
+import { storedFactors as store } from '../../../graph-rewriter/stored-factors.js';
 import { operatorName } from '../../../graph-rewriter/operator-name.js';
 import { BFLOAT16_OPSET } from '../../../graph-rewriter/check-plan.js';
 import {
   type Activation,
   ACTIVATIONS,
   FACTOR_TYPES,
+  type LayerInfo,
   type FactorType,
 } from '../../../graph-rewriter/types.js';
+import type { onnx } from 'onnx-proto';
 import { encodeModel, node, tensor, valueInfo } from '../helpers/onnx.js';
 import {
   denseProduct,
@@ -32,6 +37,17 @@ interface Case {
   readonly leading?: readonly number[];
   readonly type?: 'float32' | 'float16';
   readonly factorType?: FactorType;
+  readonly compute?: string;
+}
+
+/** As tensors of the operator's inputs. */
+function storedFactors(factors: Factors, type: FactorType): onnx.ITensorProto[] {
+  return store({ id: 'test' } as LayerInfo, { factors }, type, 1).map(({ name, dims, type, bytes }) => ({
+    name,
+    dims: [...dims],
+    dataType: dataTypeNumber(type),
+    rawData: bytes.slice(),
+  }));
 }
 
 /** One node, its function, and factors as initializers; X of shape [leading…, in]. */
@@ -51,18 +67,15 @@ async function check(options: Case): Promise<void> {
   const factorType = options.factorType ?? c.type;
   const [blocksIn, blocksOut] = c.structure === 'low-rank' ? [1, 1] : c.blocks;
   const ragged = c.in % blocksIn !== 0 || c.out % blocksOut !== 0;
-  const f: Factors = randomFactors(
+  const given: Factors = randomFactors(
     { structure: c.structure, rank: c.rank, blocksIn, blocksOut, in: c.in, out: c.out },
     7,
   );
-  const dims = {
-    V: c.structure === 'monarch' ? [blocksOut, c.rank, c.in] : [c.rank, c.in],
-    S: [blocksOut, blocksIn, c.rank],
-    U: c.structure === 'monarch' ? [c.out, blocksIn, c.rank] : [c.out, c.rank],
-  };
+  const int8 = factorType === 'int8';
+  const stored = storedFactors(given, factorType);
+  const f = int8 ? dequantize(quantize(given)) : given;
   const bias = c.bias === 'none' ? undefined : random(c.bias === 'one' ? 1 : c.out, 11);
-  const names = FACTOR_NAMES[c.structure] as ('V' | 'S' | 'U')[];
-  const name = operatorName(c.structure, c.activation, c.interleaved);
+  const name = operatorName(c.structure, c.activation, c.interleaved, int8);
   const spec = {
     structure: c.structure,
     activation: c.activation,
@@ -70,19 +83,26 @@ async function check(options: Case): Promise<void> {
     bias: bias !== undefined,
     ragged,
     castFactors: factorType !== c.type,
+    int8,
+    compute: c.compute !== undefined,
     type: c.type,
   };
   const model = encodeModel({
     opset: c.opset,
     domains: ['ai.blockrank'],
     functions: [portableFunction(spec, c.opset)],
-    nodes: [node(name, ['x', ...names, ...(bias ? ['B'] : [])], ['y'], {}, { domain: 'ai.blockrank' })],
+    nodes: [
+      node(
+        name,
+        ['x', ...stored.map((t) => t.name!), ...(bias ? ['B'] : [])],
+        ['y'],
+        c.compute === undefined ? {} : { compute: c.compute },
+        { domain: 'ai.blockrank' },
+      ),
+    ],
     inputs: [valueInfo('x', [...c.leading.map((_, i) => `d${i}`), c.in], c.type)],
     outputs: [valueInfo('y', [...c.leading.map((_, i) => `d${i}`), c.out], c.type)],
-    initializers: [
-      ...names.map((n) => tensor(n, dims[n], f[n]!, factorType)),
-      ...(bias ? [tensor('B', [bias.length], bias, c.type)] : []),
-    ],
+    initializers: [...stored, ...(bias ? [tensor('B', [bias.length], bias, c.type)] : [])],
   });
   const x = random(
     c.leading.reduce((a, b) => a * b, c.in),
@@ -149,6 +169,25 @@ describe('portableFunction', () => {
           for (const factorType of FACTOR_TYPES.filter((t) => t !== 'bfloat16' || opset >= BFLOAT16_OPSET))
             await check({ structure, opset, type, factorType, activation: 'silu' });
     });
+
+  for (const structure of STRUCTURES)
+    for (const opset of [7, 9, 10, 11, 13, 15, 17, 20, 21])
+      it(`dequantizes int8 factors of ${structure} at opset ${opset}`, async () => {
+        for (const type of ['float32', 'float16'] as const)
+          for (const leading of [[2, 5], [0]])
+            await check({ structure, opset, type, leading, factorType: 'int8', activation: 'relu' });
+        if (opset >= 11) await check({ structure, opset, in: 13, out: 19, factorType: 'int8' });
+      });
+
+  it("dequantizes int8 factors of Monarch's interleaved order", async () => {
+    await check({ structure: 'monarch', opset: 17, interleaved: true, factorType: 'int8' });
+    await check({ structure: 'monarch', opset: 17, interleaved: true, factorType: 'int8', in: 13, out: 19 });
+  });
+
+  it('takes the attribute compute and computes in floats', async () => {
+    await check({ structure: 'blast', opset: 17, factorType: 'int8', compute: 'int8' });
+    await check({ structure: 'low-rank', opset: 9, compute: 'bfloat16' });
+  });
 
   for (const structure of STRUCTURES)
     it(`adds no bias, a row, or one number to ${structure}`, async () => {

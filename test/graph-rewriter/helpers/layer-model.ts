@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import type { onnx } from 'onnx-proto';
 import type { Factors } from '../../../graph-rewriter/factorize/types.js';
-import type { FactorType, LayerResult } from '../../../graph-rewriter/types.js';
+import type { FactorType, FloatFactorType, LayerResult } from '../../../graph-rewriter/types.js';
 import { encodeModel, type ModelParts, tensor, valueInfo } from './onnx.js';
 import { random, relativeDifference } from './reference.js';
 import { runModel } from './run.js';
@@ -69,7 +69,7 @@ export async function rewriteAndCompare(
 export function weightTensor(
   orientation: 'inOut' | 'outIn',
   name = 'w',
-  type: FactorType = 'float32',
+  type: FloatFactorType = 'float32',
   weight = W,
 ): onnx.ITensorProto {
   const { in: inputs, out } = weight.factors;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import onnxProto, { type onnx } from 'onnx-proto';
 import { encodeFloats } from '../../../graph-rewriter/floats.js';
 import { dataTypeNumber } from '../../../graph-rewriter/schema.js';
-import type { FactorType } from '../../../graph-rewriter/types.js';
+import type { FloatFactorType } from '../../../graph-rewriter/types.js';
 
 const { onnx: proto } = onnxProto;
 
@@ -11,7 +11,7 @@ export function tensor(
   name: string,
   dims: readonly number[],
   values: Float32Array | readonly number[],
-  type: FactorType = 'float32',
+  type: FloatFactorType = 'float32',
 ): onnx.ITensorProto {
   const rawData = encodeFloats(Float32Array.from(values), type).slice();
   return { name, dims: [...dims], dataType: dataTypeNumber(type), rawData };
@@ -60,7 +60,7 @@ export function constant(output: string, value: onnx.ITensorProto): onnx.INodePr
 export function valueInfo(
   name: string,
   dims: readonly (number | string)[],
-  type: FactorType | 'bool' | 'int64' = 'float32',
+  type: FloatFactorType | 'bool' | 'int64' = 'float32',
 ): onnx.IValueInfoProto {
   const dim = dims.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));
   return { name, type: { tensorType: { elemType: dataTypeNumber(type), shape: { dim } } } };

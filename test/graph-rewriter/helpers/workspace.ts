@@ -10,6 +10,7 @@ import { planRewrite } from '../../../graph-rewriter/plan.js';
 import type {
   ApplyOptions,
   FactorizeLayer,
+  FactorType,
   PlanOptions,
   RewritePlan,
   RewriteReport,
@@ -77,7 +78,7 @@ export function knownFactors(weights: Readonly<Record<string, KnownWeight>>, tol
 export async function planFor(
   source: string,
   weights: Readonly<Record<string, KnownWeight>>,
-  factorType: 'float32' | 'float16' | 'bfloat16' = 'float32',
+  factorType: FactorType = 'float32',
 ): Promise<RewritePlan> {
   const info = await inspectModel(source);
   return {
@@ -97,7 +98,7 @@ export async function rewriteKnown(
   source: string,
   weights: Readonly<Record<string, KnownWeight>>,
   options: Partial<ApplyOptions> & {
-    factorType?: 'float32' | 'float16' | 'bfloat16';
+    factorType?: FactorType;
     tolerance?: number;
   } = {},
 ): Promise<{ target: string; report: RewriteReport; calls: string[] }> {

@@ -23,7 +23,10 @@ export interface LayerSpec {
   readonly interleaved?: boolean;
   /** bfloat16 for CUDA alone: the model is fed float32 then, with casts around the node. */
   readonly xType?: ElementType;
+  /** int8: the operators with Q. */
   readonly factorType?: ElementType;
+  /** Of the scales of int8 factors, and S. */
+  readonly scaleType?: 'float32' | 'float16';
   readonly bias?: 'none' | 'one' | 'all';
   /** Factors are graph inputs rather than initializers. */
   readonly computedFactors?: boolean;
@@ -37,7 +40,17 @@ export interface BuiltLayer {
   readonly intermediates: Float64Array;
 }
 
-function factors(spec: LayerSpec, layer: Layer, random: () => number) {
+interface LayerFactors {
+  /** The node's inputs between X and B. */
+  readonly inputs: Readonly<Record<string, Values>>;
+  /** The factors that these stand for. */
+  readonly V: Values;
+  readonly U: Values;
+  readonly S?: Values;
+}
+
+function factors(spec: LayerSpec, layer: Layer, random: () => number): LayerFactors {
+  if (spec.factorType === 'int8') return int8Factors(spec, layer, random);
   const type = spec.factorType ?? 'float32';
   const { in: n, out: m, blocksIn, blocksOut, rank } = layer;
   const monarch = spec.structure === 'MonarchMatMul';
@@ -46,13 +59,46 @@ function factors(spec: LayerSpec, layer: Layer, random: () => number) {
   const S =
     spec.structure === 'BlastMatMul' ? values(type, [blocksOut, blocksIn, rank], scaled(1)) : undefined;
   const U = values(type, monarch ? [m, blocksIn, rank] : [m, rank], scaled(1 / Math.sqrt(rank)));
-  return { V, S, U };
+  return S ? { inputs: { V, S, U }, V, U, S } : { inputs: { V, U }, V, U };
+}
+
+/** Integers and scales at random; the scale of row n and block j of V at [i, j, k] or [j, k], n = i·r + k. */
+function int8Factors(spec: LayerSpec, layer: Layer, random: () => number): LayerFactors {
+  const type = spec.scaleType ?? 'float32';
+  const { in: n, out: m, blocksIn, blocksOut, rank } = layer;
+  const monarch = spec.structure === 'MonarchMatMul';
+  const integer = () => Math.max(-127, Math.min(127, Math.round(random() * 42)));
+  const scale = (terms: number) => () => (1 + Math.abs(random())) / (42 * Math.sqrt(terms));
+  const V = values('int8', monarch ? [blocksOut, rank, n] : [rank, n], integer);
+  const U = values('int8', monarch ? [m, blocksIn, rank] : [m, rank], integer);
+  const low = spec.structure === 'LowRankMatMul';
+  const vShape = monarch ? [blocksOut, blocksIn, rank] : low ? [rank] : [blocksIn, rank];
+  const VScale = values(type, vShape, scale(n));
+  const UScale = values(type, monarch ? [m, blocksIn] : [m], scale(rank));
+  const S =
+    spec.structure === 'BlastMatMul' ? values(type, [blocksOut, blocksIn, rank], () => random()) : undefined;
+  const p = Math.ceil(n / blocksIn);
+  const of = (tensor: Values, scaleAt: (index: number) => number) => ({
+    ...tensor,
+    data: tensor.data.map((value, index) => value * scaleAt(index)),
+  });
+  return {
+    inputs: S ? { V, VScale, S, U, UScale } : { V, VScale, U, UScale },
+    V: of(V, (index) => {
+      const row = Math.floor(index / n);
+      const j = Math.floor((index % n) / p);
+      return VScale.data[(Math.floor(row / rank) * blocksIn + j) * rank + (row % rank)];
+    }),
+    U: of(U, (index) => UScale.data[Math.floor(index / rank)]),
+    ...(S && { S }),
+  };
 }
 
 /** onnxruntime-node takes fp16 as Uint16Array; it has no bf16 tensors, whose values float32 holds. */
 function toTensor(v: Values): ort.Tensor {
   const { bytes, dims } = v;
   if (v.type === 'float32') return new ort.Tensor('float32', new Float32Array(bytes.buffer), dims);
+  if (v.type === 'int8') return new ort.Tensor('int8', new Int8Array(bytes.buffer), dims);
   if (v.type === 'float16') return new ort.Tensor('float16', new Uint16Array(bytes.buffer), dims);
   return new ort.Tensor('float32', Float32Array.from(v.data), dims);
 }
@@ -67,16 +113,17 @@ export function buildLayer(spec: LayerSpec): BuiltLayer {
     interleaved: spec.interleaved ?? false,
   };
   const xType = spec.xType ?? 'float32';
-  const { V, S, U } = factors(spec, layer, random);
+  const { V, S, U, inputs: stored } = factors(spec, layer, random);
   const B =
     spec.bias === undefined || spec.bias === 'none'
       ? undefined
       : values(xType, [spec.bias === 'one' ? 1 : layer.out], random);
   const X = values(xType, [...spec.leading, layer.in], random);
-  const inputs = { X, V, ...(S ? { S } : {}), U, ...(B ? { B } : {}) };
-  const computed = spec.computedFactors ? { V, ...(S ? { S } : {}), U, ...(B ? { B } : {}) } : {};
+  const rest = { ...stored, ...(B ? { B } : {}) };
+  const inputs = { X, ...rest };
+  const computed: Record<string, Values> = spec.computedFactors ? rest : {};
   const model = nodeModel({
-    op: spec.structure + (spec.suffix ?? ''),
+    op: `${spec.factorType === 'int8' ? 'Q' : ''}${spec.structure}${spec.suffix ?? ''}`,
     castX: true,
     inputs,
     graphInputs: {
@@ -97,7 +144,7 @@ export function buildLayer(spec: LayerSpec): BuiltLayer {
 }
 
 /** Largest relative error of rounding to the type. */
-const ROUNDING = { float32: 2 ** -24, float16: 2 ** -11, bfloat16: 2 ** -8 } as const;
+const ROUNDING = { float32: 2 ** -24, float16: 2 ** -11, bfloat16: 2 ** -8, int8: 0 } as const;
 
 /**
  * fp32 sums of n terms are off by at most n·2⁻²⁴ of the sum of magnitudes; 16-bit results are rounded once. The GPU's
@@ -106,7 +153,7 @@ const ROUNDING = { float32: 2 ** -24, float16: 2 ** -11, bfloat16: 2 ** -8 } as 
 function tolerances(spec: LayerSpec, layer: BuiltLayer, on: ExecutionProvider): Float64Array {
   const { in: n, rank, blocksIn } = spec.sizes;
   const { xType = 'float32', factorType = 'float32' } = spec;
-  const terms = n + blocksIn * (rank + 1) + 4;
+  const terms = n + blocksIn * (rank + 1) + 6;
   const stored = xType === 'float32' ? 0 : ROUNDING[xType];
   const kept = on === 'cuda' && xType === factorType && xType !== 'float32' ? 2 * ROUNDING[xType] : 0;
   return layer.expected.y.map(

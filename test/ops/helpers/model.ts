@@ -2,7 +2,7 @@
 import proto, { type onnx } from 'onnx-proto';
 import type { ElementType, Values } from './values.js';
 
-const DATA_TYPE = { float32: 1, float16: 10, bfloat16: 16 } as const;
+const DATA_TYPE = { float32: 1, int8: 3, float16: 10, bfloat16: 16 } as const;
 
 export interface NodeSpec {
   readonly op: string;

@@ -1,6 +1,8 @@
-/** Tensors as stored (fp32, fp16, bf16) and the float64 values that they stand for. */
+/** Tensors as stored (fp32, fp16, bf16, int8) and the float64 values that they stand for. */
 
-export type ElementType = 'float32' | 'float16' | 'bfloat16';
+export type ElementType = 'float32' | 'float16' | 'bfloat16' | 'int8';
+
+const BYTES: Record<ElementType, number> = { float32: 4, float16: 2, bfloat16: 2, int8: 1 };
 
 export interface Values {
   readonly type: ElementType;
@@ -47,6 +49,10 @@ function store(view: DataView, index: number, type: ElementType, value: number):
     view.setFloat32(index * 4, value, true);
     return Math.fround(value);
   }
+  if (type === 'int8') {
+    view.setInt8(index, value);
+    return value;
+  }
   if (type === 'bfloat16') {
     const rounded = round16(value, 7);
     scratch.setFloat32(0, rounded);
@@ -61,7 +67,7 @@ function store(view: DataView, index: number, type: ElementType, value: number):
 
 export function values(type: ElementType, dims: readonly number[], of: (index: number) => number): Values {
   const count = dims.reduce((product, size) => product * size, 1);
-  const bytes = new Uint8Array(count * (type === 'float32' ? 4 : 2));
+  const bytes = new Uint8Array(count * BYTES[type]);
   const view = new DataView(bytes.buffer);
   const data = Float64Array.from({ length: count }, (_, i) => store(view, i, type, of(i)));
   return { type, dims, bytes, data };

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { count, formatBytes, formatMilliseconds, formatNumber, formatPercent } from '../../src/cli/format.js';
+import { count, formatBytes, formatMilliseconds, formatNumber, formatPercent } from '../src/format.js';
 
 describe('formats for people', () => {
   const bytes: [number, string][] = [
