@@ -82,6 +82,8 @@ export async function allocateModel(
   const layers = sharing(info, planned);
   const watch = { signal: request.signal, onProgress: request.onProgress, mask: request.mask };
   const covariances = await calibrate(info.path, layers, inputs, watch);
+  // Without rows there is nothing to compare; what fits the layers says which saw none.
+  if (layers.every((layer) => covariances(layer) === undefined)) return { plan };
   const sensitivities = await measureSensitivities(info, layers, inputs, request);
   const weights = await weightOptions(info, planned, covariances, sensitivities, request);
   const chosen = allocate(info, plan, weights, budgetOf(request));

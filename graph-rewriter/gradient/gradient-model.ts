@@ -73,7 +73,9 @@ export function gradientModel(
     const gradient = gradients.get(value);
     return gradient === undefined ? [] : [{ id, gradient }];
   });
-  layers.forEach(({ gradient }, index) => b.named(energyOutput(index), energy(b, gradient)));
+  layers.forEach(({ gradient }, index) =>
+    b.named(energyOutput(index), energy(b, gradient, context.mask !== undefined)),
+  );
   if (seeds.length > 0) b.named(ROWS_OUTPUT, seeds[0][1].rows);
   return {
     fields: encode(model, b, layers.length),
@@ -91,9 +93,13 @@ function productOutputs(model: Model, ids: ReadonlySet<string>): Map<string, Val
   return new Map(outputs);
 }
 
-/** Σ g² over the rows, [out] in float32. */
-function energy(b: GradientBuilder, gradient: Value): Value {
-  const g = b.float(gradient);
+/**
+ * Σ g² over the rows, [out] in float32. Rows that a mask leaves out have g = 0 unless they hold NaN; in rows that count the
+ * collection of covariances has looked for those.
+ */
+function energy(b: GradientBuilder, gradient: Value, isMasked: boolean): Value {
+  const whole = b.float(gradient);
+  const g = isMasked ? b.op('Where', [b.op('IsNaN', [whole]), b.scalar(0, whole), whole]) : whole;
   const rows = b.reshape(g, b.op('Concat', [b.ints(-1), b.length(g, -1)], [{ name: 'axis', type: 2, i: 0 }]));
   return b.op('ReduceSum', [b.mul(rows, rows), b.ints(0)], [{ name: 'keepdims', type: 2, i: 0 }]);
 }

@@ -52,7 +52,10 @@ function gradientOf(observed: Observed, context: Context, weights: Value, rows: 
   const { value, loss } = observed;
   if (loss === 'squared') {
     const noise = b.mul(normalLike(context, value), weights);
-    const energy = b.op('ReduceSum', [b.mul(b.mul(value, value), weights)], [int('keepdims', 0)]);
+    // What does not count may be anything, NaN too.
+    const counts = b.op('Greater', [weights, b.scalar(0, weights)]);
+    const counted = b.op('Where', [counts, b.mul(value, value), b.scalar(0, value)]);
+    const energy = b.op('ReduceSum', [counted], [int('keepdims', 0)]);
     // An output of zeros has no scale; its changes count as they are.
     const isZero = b.op('Equal', [energy, b.scalar(0, energy)]);
     return b.div(noise, b.op('Sqrt', [b.op('Where', [isZero, b.scalar(1, energy), energy])]));

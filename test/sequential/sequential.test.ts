@@ -14,7 +14,7 @@ import { distance, feeds, HIDDEN, residualMlp, run, save, weight, WIDTH } from '
 import { randomNormal } from '../../graph-rewriter/factorize/linalg/random.js';
 import type { TinyModel } from '../validation/helpers/tiny-model.js';
 
-const BASE = { structure: 'low-rank', minSize: 1, keepDenseIfSlower: false } as const;
+const BASE = { allocate: 'uniform', structure: 'low-rank', minSize: 1, keepDenseIfSlower: false } as const;
 
 describe('sequential rewriting', () => {
   let folder: string;
