@@ -67,27 +67,47 @@ export type OutputScales = (layer: LayerInfo) => Float32Array | undefined;
 type Planned = Extract<LayerPlan, { spec: unknown }>;
 
 /**
- * The plan as it is, or with its ranks allocated. Before opset 13, where gradients are not built, ranks stay uniform unless something else is asked.
+ * The uniform plan, or one with its ranks allocated. Before opset 13, where gradients are not built, ranks stay uniform unless something else is asked.
  * @throws BlockrankError INVALID_ARGUMENT for options that need calibration and for a budget that cannot be met; the codes of calibration
  */
 export async function allocateModel(
   info: ModelInfo,
-  plan: RewritePlan,
+  uniform: RewritePlan,
+  eligible: () => RewritePlan,
   request: Request,
 ): Promise<{ plan: RewritePlan; outputScales?: OutputScales }> {
-  if (!isGlobal(request) || (info.opset < OLDEST_OPSET && asked(request).length === 0)) return { plan };
+  if (!isGlobal(request) || (info.opset < OLDEST_OPSET && asked(request).length === 0))
+    return { plan: uniform };
   const inputs: Feeds[] = [];
   for await (const feeds of calibrationFeeds(info.path, request.calibration!)) inputs.push(feeds);
-  const planned = distinct(info, plan);
+  const planned = distinct(info, eligible());
+  if (planned.length === 0) return { plan: uniform };
   const layers = sharing(info, planned);
   const watch = { signal: request.signal, onProgress: request.onProgress, mask: request.mask };
   const covariances = await calibrate(info.path, layers, inputs, watch);
   // Without rows there is nothing to compare; what fits the layers says which saw none.
-  if (layers.every((layer) => covariances(layer) === undefined)) return { plan };
+  if (layers.every((layer) => covariances(layer) === undefined)) return { plan: uniform };
   const sensitivities = await measureSensitivities(info, layers, inputs, request);
   const weights = await weightOptions(info, planned, covariances, sensitivities, request);
-  const chosen = allocate(info, plan, weights, budgetOf(request));
-  return { plan: chosen, outputScales: sensitivities.fit };
+  const plan = allocate(info, merged(info, uniform, planned, weights), weights, budgetOf(request));
+  return { plan, outputScales: sensitivities.fit };
+}
+
+/** What is compared as it is eligible, the rest as uniform ranks have it. */
+function merged(
+  info: ModelInfo,
+  uniform: RewritePlan,
+  planned: readonly { layer: LayerInfo; entry: Planned }[],
+  weights: readonly WeightOptions[],
+): RewritePlan {
+  const known = new Set(weights.map(({ layer }) => keyOf(layer)));
+  const entries = new Map(planned.map(({ layer, entry }) => [keyOf(layer), entry]));
+  const layers = new Map(info.layers.map((layer) => [layer.id, layer]));
+  const pick = (entry: LayerPlan): LayerPlan => {
+    const key = keyOf(layers.get(entry.id)!);
+    return known.has(key) ? { ...entries.get(key)!, id: entry.id } : entry;
+  };
+  return { ...uniform, layers: uniform.layers.map(pick) };
 }
 
 /** The output weights for a plan that was allocated before. */
@@ -100,12 +120,12 @@ export async function scalesOf(
   if (!isAllocated || request.calibration === undefined) return {};
   const inputs: Feeds[] = [];
   for await (const feeds of calibrationFeeds(info.path, request.calibration)) inputs.push(feeds);
-  const sensitivities = await measureSensitivities(
-    info,
-    sharing(info, distinct(info, plan)),
-    inputs,
-    request,
+  // The layers that were compared, dense ones too: the same graph gives the same rounding, and the plan the same bytes.
+  const compared = plan.layers.flatMap((entry) =>
+    'spec' in entry || entry.keep.code === 'worth-its-bytes' ? [entry.id] : [],
   );
+  const layers = info.layers.filter(({ id }) => compared.includes(id));
+  const sensitivities = await measureSensitivities(info, layers, inputs, request);
   return { outputScales: sensitivities.fit };
 }
 

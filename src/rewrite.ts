@@ -78,8 +78,11 @@ export async function planModel(
   const { structure, ...rest } = options;
   if (options.plan !== undefined)
     return { info, plan: options.plan, ...(await scalesOf(info, options.plan, options)) };
-  const uniform = planRewrite(info, { ...rest, ...(structure && structure !== 'auto' && { structure }) });
-  const { plan, ...scales } = await allocateModel(info, uniform, options);
+  const planning = { ...rest, ...(structure && structure !== 'auto' && { structure }) };
+  const uniform = planRewrite(info, planning);
+  // Under one budget every layer counts that some rank makes smaller, whatever the share of each.
+  const eligible = () => planRewrite(info, { ...planning, keep: 1 });
+  const { plan, ...scales } = await allocateModel(info, uniform, eligible, options);
   if (options.keepDenseIfSlower === false) return { info, plan, ...scales };
   return { info, plan: await keepFaster(info, plan, options), ...scales };
 }

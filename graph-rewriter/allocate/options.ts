@@ -43,7 +43,9 @@ export function layerOptions(
   const slowest = time?.(layer) ?? Infinity;
   const structured = curves.flatMap(({ blocks, tails }) =>
     ranks(layer, blocks, type).flatMap((rank): LayerOption[] => {
-      const spec = { ...blocks, rank };
+      // In the order of a plan that was read back: the same plan writes the same metadata.
+      const { structure, blocksIn, blocksOut } = blocks;
+      const spec: StructureSpec = { structure, rank, blocksIn, blocksOut };
       if (time !== undefined && time(layer, spec) > slowest) return [];
       const error = predictedError(layer.shape!, spec, tails);
       return [{ spec, cost: factorBytes(layer.shape!, spec, type), loss: perError * error, error }];
