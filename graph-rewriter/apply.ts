@@ -6,7 +6,8 @@ import { BlockrankError } from './errors.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
 import { FactorizedLayers } from './factorized-layers.js';
 import { findLayers, type Layer } from './layers.js';
-import { DOMAIN, Model } from './model.js';
+import { openModel } from './inline/index.js';
+import { DOMAIN, type Model } from './model.js';
 import { addFunctions, setMetadata } from './model-edit.js';
 import { Names } from './names.js';
 import {
@@ -14,7 +15,7 @@ import {
   nameOf,
   portableFunctions,
   type Replacement,
-  replacementNode,
+  replacementNodes,
 } from './replacement.js';
 import { RefitLayers } from './refit-layers.js';
 import { type Swap, swapNodes } from './swap.js';
@@ -40,12 +41,12 @@ export async function applyPlan(
   options: ApplyOptions,
 ): Promise<RewriteReport> {
   checkTarget(source, target, options.overwrite ?? false);
-  const model = Model.open(source);
+  const model = openModel(source);
   let store: TensorStore | undefined;
   try {
     refuseRewritten(model);
     const sha256 = model.sha256();
-    const bytesBefore = model.source.size + externalBytes(model);
+    const bytesBefore = model.file.size + externalBytes(model);
     const layers = findLayers(model);
     const plans = matchPlan(plan, layers, sha256, model.opset);
     const isExternal = findExternalTensors(model).length > 0 || bytesBefore > INLINE_LIMIT;
@@ -56,7 +57,7 @@ export async function applyPlan(
     const done = await factorizeLayers({ factorized, refits }, layers, plans, options);
     throwIfAborted(options.signal);
     const biases = new BiasStore(store, names);
-    const bytesAfter = await write(model, target, { store, biases, done, sha256 });
+    const bytesAfter = await write(model, target, { store, biases, names, done, sha256 });
     return {
       source,
       target,
@@ -134,25 +135,27 @@ async function write(
   {
     store,
     biases,
+    names,
     done,
     sha256,
-  }: { store: TensorStore; biases: BiasStore; done: readonly Done[]; sha256: string },
+  }: { store: TensorStore; biases: BiasStore; names: Names; done: readonly Done[]; sha256: string },
 ): Promise<number> {
   const replacements = done.flatMap((layer) => layer.replacement ?? []);
+  const refits = done.flatMap((layer) => layer.refit ?? []);
+  if (replacements.length + refits.length === 0)
+    return writeModel(model.asStored(), new Edit(), target, store, new Set());
   const specs = functionSpecs(replacements);
-  const swaps: Swap[] = done.flatMap((layer) => layer.refit ?? []);
+  const swaps: Swap[] = refits;
   for (const replacement of replacements) {
-    const node = await replacementNode(replacement, specs.get(nameOf(replacement))!, biases);
-    const { graph, nodes } = replacement.match;
-    swaps.push({ graph, old: nodes, replacements: [node] });
+    const context = { biases, names, opset: model.opset };
+    const { nodes, main } = await replacementNodes(replacement, specs.get(nameOf(replacement))!, context);
+    swaps.push({ graph: replacement.match.graph, old: replacement.match.nodes, replacements: nodes, main });
   }
   const edit = new Edit();
   const removed = swapNodes(edit, swaps);
-  if (replacements.length > 0) {
-    addFunctions(edit, model, portableFunctions(specs, model.opset));
-    const layers = done.flatMap(({ result }) => summary(result) ?? []);
-    setMetadata(edit, model, { version: VERSION, source: sha256, layers: JSON.stringify(layers) });
-  }
+  if (replacements.length > 0) addFunctions(edit, model, portableFunctions(specs, model.opset));
+  const layers = done.flatMap(({ result }) => summary(result) ?? []);
+  setMetadata(edit, model, { version: VERSION, source: sha256, layers: JSON.stringify(layers) });
   return writeModel(model, edit, target, store, removed);
 }
 

@@ -5,9 +5,12 @@ import type { Names } from './names.js';
 import type { Bias, Match } from './rule.js';
 import type { TensorStore } from './tensor-store.js';
 import type { FloatFactorType } from './types.js';
+import type { Message } from './wire/message.js';
 
 export class BiasStore {
   private readonly made = new Map<string, string>();
+  /** Each stored tensor by number. */
+  private readonly stored = new Map<Message, number>();
 
   constructor(
     private readonly store: TensorStore,
@@ -17,10 +20,16 @@ export class BiasStore {
   /** The name of the bias itself where it fits as it is, else of a scaled, flattened copy. */
   async name(bias: Bias, type: FloatFactorType): Promise<string> {
     const { constant } = bias;
-    if (constant.dims.length === 1 && bias.scale === 1) return bias.name;
+    if (constant.dims.length === 1 && bias.scale === 1) {
+      // Read for its checks: data that does not fit its shape must not become part of a new node.
+      constantNumbers(constant);
+      return bias.name;
+    }
     const wanted = `${constant.name}${formOf(constant)}.row${bias.scale === 1 ? '' : ` times ${bias.scale}`}`;
-    // Bodies may hold different biases of one name: the position in the file tells them apart.
-    const key = `${constant.tensor.message.start} ${wanted}`;
+    // Bodies may hold different biases of one name: where they are stored tells them apart.
+    const { message } = constant.tensor;
+    if (!this.stored.has(message)) this.stored.set(message, this.stored.size);
+    const key = `${this.stored.get(message)} ${wanted}`;
     return this.make(key, wanted, type, () => constantNumbers(constant).map((value) => value * bias.scale));
   }
 

@@ -37,12 +37,13 @@ export function matchPlan(
 
 function checkSpec({ info }: Layer, plan: Extract<LayerPlan, { spec: unknown }>, opset: number): void {
   const { spec, factorType, compute = 'float' } = plan;
-  if (info.shape === null || info.reason !== undefined)
+  const isTied = info.reason?.code === 'weight-tied';
+  if (info.shape === null || (info.reason !== undefined && !isTied))
     throw wrong(info.id, `It cannot be rewritten: ${info.reason?.message ?? 'it has no weight.'}`);
   const blocks = checkBlocks(info.shape, spec, opset);
   if (blocks !== undefined) throw wrong(info.id, blocks.message);
-  if (factorType === 'bfloat16' && opset < BFLOAT16_OPSET)
-    throw wrong(info.id, `Factors of bfloat16 need opset ${BFLOAT16_OPSET}; the model has ${opset}.`);
+  if ((factorType === 'bfloat16' || info.dtype === 'bfloat16') && opset < BFLOAT16_OPSET)
+    throw wrong(info.id, `Functions of bfloat16 need opset ${BFLOAT16_OPSET}; the model has ${opset}.`);
   if (!computeFits(compute, factorType))
     throw wrong(
       info.id,

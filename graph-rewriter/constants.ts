@@ -1,11 +1,12 @@
 // Values that are known before the model runs.
+import { constantTensor } from './constant-node.js';
 import type { Graph } from './graph.js';
 import type { Node } from './node.js';
 import { isNumberType, numberBytes } from './numbers.js';
-import { ATTRIBUTE, isStandardDomain } from './schema.js';
+import { isStandardDomain } from './schema.js';
 import { STEPS } from './steps/index.js';
 import type { View } from './steps/view.js';
-import { Tensor } from './tensor.js';
+import type { Tensor } from './tensor.js';
 import type { WeightLocation } from './types.js';
 
 /** A constant tensor and what becomes of it on the way to the name that was asked for. */
@@ -53,7 +54,7 @@ export function* constantChunks({ tensor, conversions }: Constant): Generator<Fl
 }
 
 export function constantNumbers(constant: Constant): Float32Array {
-  const all = new Float32Array(constant.tensor.count);
+  const all = constant.tensor.allocate();
   let offset = 0;
   for (const chunk of constantChunks(constant)) {
     all.set(chunk, offset);
@@ -109,25 +110,6 @@ function stored(graph: Graph, name: string): { tensor: Tensor; location: WeightL
   const initializer = graph.initializers.get(name);
   if (initializer !== undefined)
     return { tensor: initializer, location: initializer.external ? 'external-data' : 'initializer' };
-  const node = graph.producer(name);
-  const value = node?.is('Constant') ? node.attribute('value')?.message(ATTRIBUTE.t) : undefined;
-  if (value === undefined) return undefined;
-  const tensor = new Tensor(value, name, graph.files);
-  return { tensor, location: tensor.external ? 'external-data' : 'constant-node' };
-}
-
-/** Where the name is of a Constant node in a form that holds no tensor: which attribute. */
-export function otherConstantForm(graph: Graph, name: string): string | undefined {
-  const node = graph.definerOf(name).producer(name);
-  if (node === undefined || !node.is('Constant')) return undefined;
-  const forms = [
-    'sparse_value',
-    'value_float',
-    'value_floats',
-    'value_int',
-    'value_ints',
-    'value_string',
-    'value_strings',
-  ];
-  return forms.find((form) => node.attribute(form) !== undefined);
+  const tensor = constantTensor(graph.producer(name), name, graph.files);
+  return tensor && { tensor, location: tensor.external ? 'external-data' : 'constant-node' };
 }

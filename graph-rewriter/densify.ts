@@ -13,7 +13,12 @@ import { Names } from './names.js';
 import { factorNumbers, readStructuredNode, type StructuredNode } from './structured-node.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
-import type { DensifyOptions, DensifyReport } from './types.js';
+import {
+  type DensifyOptions,
+  type DensifyReport,
+  FLOAT_FACTOR_TYPES,
+  type FloatFactorType,
+} from './types.js';
 import { declaredTypes } from './value-type.js';
 import { Edit } from './wire/edit.js';
 import { checkTarget, INLINE_LIMIT, writeModel } from './write-model.js';
@@ -77,7 +82,7 @@ async function makeDense(
 
 async function storeWeight(
   { spec, factors, interleaved }: StructuredNode,
-  type: 'float32' | 'float16',
+  type: FloatFactorType,
   store: TensorStore,
   names: Names,
 ): Promise<string> {
@@ -92,7 +97,7 @@ async function storeWeight(
 function denseNodes(
   { node, graph, activation, bias }: StructuredNode,
   weight: string,
-  type: 'float32' | 'float16',
+  type: FloatFactorType,
   { opset }: Model,
   names: Names,
 ) {
@@ -115,11 +120,11 @@ function isZero(graph: Graph, bias: string): boolean {
 function valueType(
   { node, graph, bias, factors }: StructuredNode,
   types: ReadonlyMap<Graph, ReadonlyMap<string, string>>,
-): 'float32' | 'float16' {
+): FloatFactorType {
   const declared = (name: string) => types.get(graph.definerOf(name))?.get(name);
   const biasType = bias === undefined ? undefined : findConstant(graph, bias)?.dtype;
   const type = declared(node.inputs[0]) ?? declared(node.outputs[0]) ?? biasType ?? factors.V!.dtype;
-  return type === 'float16' ? 'float16' : 'float32';
+  return FLOAT_FACTOR_TYPES.find((known) => known === type) ?? 'float32';
 }
 
 function isExternal(model: Model, nodes: readonly StructuredNode[], bytes: number): boolean {

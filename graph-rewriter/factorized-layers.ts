@@ -49,7 +49,7 @@ export class FactorizedLayers {
     if ('code' in weight) return weight;
     const result = await this.factorize(info, weight, plan.spec, plan.factorType);
     checkFactors(info, match, result);
-    const stored = storedFactors(info, result, plan.factorType, match.scale);
+    const stored = storedFactors(info.id, result, plan.factorType, match.scale);
     const names: string[] = [];
     for (const { name, bytes, ...tensor } of stored) {
       names.push(this.names.unique(`${match.weight.name}.${name}`));

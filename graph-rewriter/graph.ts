@@ -1,8 +1,9 @@
 // A graph, or a function's body, with who makes and who reads each value.
+import { nodeInCycle } from './cycles.js';
 import { BlockrankError } from './errors.js';
 import type { ExternalFiles } from './external.js';
 import { Node } from './node.js';
-import { FUNCTION, GRAPH, SPARSE_TENSOR, TENSOR, VALUE_INFO } from './schema.js';
+import { ANNOTATION, ENTRY, FUNCTION, GRAPH, SPARSE_TENSOR, TENSOR, VALUE_INFO } from './schema.js';
 import { Tensor } from './tensor.js';
 import type { Message } from './wire/message.js';
 
@@ -12,6 +13,7 @@ interface GraphContent {
   readonly sparse: readonly string[];
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  readonly annotated: readonly string[];
 }
 
 export class Graph {
@@ -21,6 +23,8 @@ export class Graph {
   readonly sparse: ReadonlySet<string>;
   readonly inputs: ReadonlySet<string>;
   readonly outputs: ReadonlySet<string>;
+  /** Scales and zero points that annotations name. */
+  readonly annotated: ReadonlySet<string>;
   private readonly producers = new Map<string, Node>();
   private readonly readersOf = new Map<string, Node[]>();
   private readonly bodiesOf = new Map<Node, Graph[]>();
@@ -38,8 +42,15 @@ export class Graph {
     this.sparse = new Set(content.sparse);
     this.inputs = new Set(content.inputs);
     this.outputs = new Set(content.outputs);
+    this.annotated = new Set(content.annotated);
     this.initializers = this.indexInitializers(content.initializers);
     for (const node of this.nodes) this.indexNode(node);
+    const stuck = nodeInCycle(this);
+    if (stuck !== undefined)
+      throw new BlockrankError(
+        'INVALID_MODEL',
+        `${stuck.label} is part of a cycle, or behind one: what it reads cannot be computed before it runs.`,
+      );
   }
 
   /** `oldInputs`: before IR 4 the inputs also listed every initializer, which did not make it replaceable. */
@@ -64,6 +75,9 @@ export class Graph {
         .map((t) => t.message(SPARSE_TENSOR.values)?.string(TENSOR.name) ?? ''),
       inputs: names(GRAPH.input).filter((name) => !oldInputs || !initializers.has(name)),
       outputs: names(GRAPH.output),
+      annotated: message
+        .messages(GRAPH.quantizationAnnotation)
+        .flatMap((note) => note.messages(ANNOTATION.parameters).map((entry) => entry.string(ENTRY.value))),
     });
   }
 
@@ -74,7 +88,13 @@ export class Graph {
       sparse: [],
       inputs: message.strings(FUNCTION.input),
       outputs: message.strings(FUNCTION.output),
+      annotated: [],
     });
+  }
+
+  /** Names of all values that nodes make. */
+  get made(): Iterable<string> {
+    return this.producers.keys();
   }
 
   producer(name: string): Node | undefined {
@@ -165,6 +185,14 @@ export class Graph {
   /** Every name read in here, also those defined in here: a superset of what is captured from outside. */
   private namesRead(): Set<string> {
     return new Set([...this.readersOf.keys(), ...this.outputs]);
+  }
+
+  /** The node reads the value, itself or in a body, where no value of the body has the name. */
+  reads(node: Node, name: string): boolean {
+    return (
+      node.inputs.includes(name) ||
+      this.capturing(node, name).some((body) => body.isOutput(name) || body.uses(name).length > 0)
+    );
   }
 
   private duplicate(name: string): BlockrankError {

@@ -1,8 +1,7 @@
 // Lists every matrix product of a model with what the rewriter would do with it.
 import { externalBytes } from './external-tensors.js';
 import { findLayers } from './layers.js';
-import { Model } from './model.js';
-import { MODEL } from './schema.js';
+import { openModel } from './inline/index.js';
 import type { ModelInfo } from './types.js';
 
 /** Reads the structure of an ONNX file, never its weights. Throws INVALID_MODEL, UNSUPPORTED_MODEL, EXTERNAL_DATA, IO. */
@@ -11,15 +10,15 @@ export async function inspectModel(path: string): Promise<ModelInfo> {
 }
 
 function inspectNow(path: string): ModelInfo {
-  const model = Model.open(path);
+  const model = openModel(path);
   try {
     return {
       path,
       sha256: model.sha256(),
       irVersion: model.irVersion,
       opset: model.opset,
-      producer: model.message.string(MODEL.producerName),
-      bytes: model.source.size + externalBytes(model),
+      producer: model.producer,
+      bytes: model.file.size + externalBytes(model),
       layers: findLayers(model).map((layer) => layer.info),
     };
   } finally {

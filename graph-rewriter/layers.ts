@@ -2,17 +2,17 @@
 import { type Constant, findConstant, formOf, storedBytes } from './constants.js';
 import { BlockrankError } from './errors.js';
 import type { Graph } from './graph.js';
-import type { Model } from './model.js';
+import { DOMAIN, type Model } from './model.js';
 import type { Node } from './node.js';
 import { isRefusal, type Match, type Refusal, refuse } from './rule.js';
 import { isProduct, matchProduct } from './rules/index.js';
-import { refuseTied } from './rules/tied.js';
-import type { LayerInfo } from './types.js';
+import { markTied } from './rules/tied.js';
+import type { LayerInfo, ReasonCode } from './types.js';
 import type { Message } from './wire/message.js';
 
 export interface Layer {
   readonly info: LayerInfo;
-  /** Absent where `info.reason` is there. */
+  /** Absent where `info.reason` is there, unless the weight is tied. */
   readonly match?: Match;
 }
 
@@ -21,16 +21,19 @@ export function findLayers(model: Model): Layer[] {
     .within()
     .flatMap((graph) => graph.nodes.filter(isProduct).map((node) => ({ node, graph })));
   products.forEach(({ node }) => checkArity(node));
-  const results = refuseTied(products.map(({ node, graph }) => matchProduct(node, graph)));
+  const results = markTied(
+    products.map(({ node, graph }) => matchProduct(node, graph)),
+    model.trainingNames(),
+  );
   const layers = products.map(({ node, graph }, i) => describe(node, results[i], graph.place));
   return withUniqueIds([...withUniqueKeys(layers), ...functionProducts(model)]);
 }
 
 function checkArity(node: Node): void {
-  if (node.inputs.length < 2 || node.outputs.length !== 1 || node.outputs[0] === '')
+  if (!node.inputs[0] || !node.inputs[1] || node.outputs.length !== 1 || node.outputs[0] === '')
     throw new BlockrankError(
       'INVALID_MODEL',
-      `${node.label} has ${node.inputs.length} inputs and ${node.outputs.length} outputs; a product has two or more and one.`,
+      `${node.label} has ${node.inputs.length} inputs and ${node.outputs.length} outputs; a product has two or more, the first two named, and one.`,
     );
 }
 
@@ -52,13 +55,19 @@ function describe(node: Node, result: Match | Refusal, place: string): Layer {
         stored: { dtype: weight.tensor.dtype, bytes: storedBytes(weight) },
       }),
     weightKey: match ? weightKey(match) : null,
-    input: node.inputs[0],
+    input: match?.input ?? node.inputs[0],
+    ...movesOf(match),
     bias: match?.bias !== undefined,
     activation: match?.activation ?? 'none',
     fused: match ? match.nodes.slice(1).map(({ id }) => id) : [],
-    ...(isRefusal(result) && { reason: result.reason }),
+    ...reasonOf(result),
   };
   return { info, ...(match && { match }) };
+}
+
+function reasonOf(result: Match | Refusal): Pick<LayerInfo, 'reason'> {
+  const reason = isRefusal(result) ? result.reason : result.tied;
+  return reason ? { reason } : {};
 }
 
 function bytesOf({ tensor, conversions }: Constant): number {
@@ -73,22 +82,39 @@ function refusedShape(node: Node, result: Match | Refusal): LayerInfo['shape'] {
   const { weight } = result;
   if (weight?.dims.length !== 2 || !isReadOnTheRight(node, result)) return null;
   const [rows, columns] = weight.dims;
-  const isOutIn = node.opType !== 'MatMul' && node.int('transB', 0) !== 0;
+  const isOutIn = node.int('transB', 0) !== 0;
   return isOutIn ? { in: columns, out: rows } : { in: rows, out: columns };
 }
 
+const LEFT: readonly ReasonCode[] = ['weight-on-the-left', 'shape-unknown'];
+
 function isReadOnTheRight(node: Node, result: Match | Refusal): boolean {
-  return isRefusal(result) && result.reason.code !== 'weight-on-the-left' && node.inputs.length > 1;
+  if (!isRefusal(result) || !/(MatMul|Gemm)$/.test(node.opType)) return false;
+  return !LEFT.includes(result.reason.code);
+}
+
+/** An Einsum transposes by itself where it is dense, too. */
+function movesOf(match: Match | undefined): Pick<LayerInfo, 'inputMoves' | 'transposes'> {
+  if (match?.before === undefined) return {};
+  const isMoved = match.before.some((move) => 'transpose' in move) && !match.nodes[0].is('Einsum');
+  return { inputMoves: match.before, ...(isMoved && { transposes: true }) };
 }
 
 /** Equal where the same stored numbers are used the same way. */
-function weightKey({ weight, storedOutIn, scale }: Match): string {
-  return `${weight.graph.place}${weight.name}${formOf(weight)}${storedOutIn ? ' transposed' : ''}${scale === 1 ? '' : ` times ${scale}`}`;
+function weightKey({ weight, storedOutIn, scale, axes, in: inputs, out }: Match): string {
+  const order = axes
+    ? ` by steps of ${axes.map(({ stride }) => stride).join()}`
+    : storedOutIn
+      ? ' transposed'
+      : '';
+  const shape = weight.dims.length === 2 ? '' : ` for [${inputs}, ${out}]`;
+  return `${weight.graph.place}${weight.name}${formOf(weight)}${order}${shape}${scale === 1 ? '' : ` times ${scale}`}`;
 }
 
-/** Products in the model's own functions: listed, with where they are. */
+/** Products in functions that are left: nothing calls them, or they could not be inlined (inline/index.ts). */
 function functionProducts(model: Model): Layer[] {
-  return [...model.functions].flatMap(([name, body]) =>
+  const others = [...model.functions].filter(([name]) => !name.startsWith(`${DOMAIN}.`));
+  return others.flatMap(([name, body]) =>
     body
       .within()
       .flatMap((graph) => graph.nodes.filter(isProduct).map((node) => refusedProduct(node, graph, name))),
@@ -99,7 +125,10 @@ function refusedProduct(node: Node, graph: Graph, name: string): Layer {
   const operand = node.inputs[1] ?? '';
   const weight = findConstant(graph, operand);
   const refusal = weight
-    ? refuse('inside-subgraph', `${node.label} is in the function ${name}, where nothing is rewritten yet.`)
+    ? refuse(
+        'inside-subgraph',
+        `${node.label} is in the function ${name}, which nothing calls, or which has other opsets than the model.`,
+      )
     : refuse('weight-not-constant', `'${operand}' of ${node.label} in the function ${name} is computed.`);
   return describe(node, weight ? { ...refusal, weight } : refusal, `${name}/${graph.place}`);
 }

@@ -7,6 +7,7 @@ export class Node {
   readonly name: string;
   readonly opType: string;
   readonly domain: string;
+  readonly overload: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   private attributes: Map<string, Message> | undefined;
@@ -19,6 +20,7 @@ export class Node {
     this.name = message.string(NODE.name);
     this.opType = message.string(NODE.opType);
     this.domain = message.string(NODE.domain);
+    this.overload = message.string(NODE.overload);
     this.inputs = message.strings(NODE.input);
     this.outputs = message.strings(NODE.output);
   }

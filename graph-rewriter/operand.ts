@@ -2,17 +2,18 @@
 import { findConstant } from './constants.js';
 import { encodeFloats } from './floats.js';
 import type { Match } from './rule.js';
+import type { FloatFactorType } from './types.js';
 
 export interface Operand {
   readonly dims: readonly number[];
-  readonly type: 'float32' | 'float16';
+  readonly type: FloatFactorType;
   readonly bytes: Uint8Array;
 }
 
 /** `data` is [out, in]; the operand has the shape, order and type of the value `match.weightName`. */
 export function operandOf(match: Match, data: Float32Array): Operand {
   const { dims } = findConstant(match.graph, match.weightName)!;
-  const type = match.weight.dtype as Operand['type'];
+  const type = match.weight.dtype as FloatFactorType;
   const isOutIn = match.storedOutIn !== match.weight.transposed;
   const values = isOutIn ? data : transposed(data, match.out, match.in);
   return { dims, type, bytes: encodeFloats(values, type) };

@@ -25,6 +25,7 @@ import {
   type ModelInfo,
   type PlanOptions,
   type Reason,
+  type ReasonCode,
   type RewritePlan,
 } from './types.js';
 import { keepMixedTypes } from './mixed-types.js';
@@ -35,6 +36,8 @@ export const DEFAULT_STRUCTURE = 'blast';
 export const DEFAULT_KEEP = 0.5;
 /** 64 × 64: below, a layer's overhead outweighs its arithmetic. */
 export const DEFAULT_MIN_SIZE = 4096;
+/** Harmonic mean of in and out: of 1×1 Convs and products from the left, 96…222 became slower at half the bytes, 320…1228 faster (docs/rewriting.md). */
+const NARROW = 256;
 
 /** Pure: the same model and options give the same plan. Throws INVALID_ARGUMENT. */
 export function planRewrite(info: ModelInfo, options: PlanOptions = {}): RewritePlan {
@@ -46,7 +49,8 @@ export function planRewrite(info: ModelInfo, options: PlanOptions = {}): Rewrite
     );
   const isSelected = selector(info.layers, options);
   const layers = info.layers.map((layer): LayerPlan => {
-    if (layer.reason !== undefined) return { id: layer.id, keep: layer.reason };
+    const isSplit = options.splitTied && layer.reason?.code === 'weight-tied';
+    if (layer.reason !== undefined && !isSplit) return { id: layer.id, keep: layer.reason };
     if (!isSelected(layer)) return keep(layer, 'excluded', 'The include and exclude patterns leave it out.');
     if (isQuantized(layer) && !isMeant(options))
       return keep(
@@ -54,13 +58,30 @@ export function planRewrite(info: ModelInfo, options: PlanOptions = {}): Rewrite
         'already-quantized',
         `Its weight is stored as ${layer.stored!.dtype}; factors of a floating type that are smaller would lose much of it. Make them int8, name it by include, or give a rank, to replace it all the same.`,
       );
+    if (
+      layer.transposes &&
+      options.include === undefined &&
+      options.rank === undefined &&
+      isNarrow(layer.shape!)
+    )
+      return keep(
+        layer,
+        'transposes-cost-more',
+        `It would need a Transpose before and after, which cost more than factors save where it has fewer than ${NARROW} features (harmonic mean of in and out). Name it by include, or give a rank, to replace it all the same.`,
+      );
     return planLayer(layer, layer.shape!, options, info.opset);
   });
-  refuseUselessRank(layers, options);
+  refuseUseless(layers, options);
   return { version: 1, source: info.sha256, layers: keepMixedTypes(info, layers) };
 }
 
 function planLayer(layer: LayerInfo, shape: Shape, options: PlanOptions, opset: number): LayerPlan {
+  if (layer.dtype === 'bfloat16' && opset < BFLOAT16_OPSET)
+    return keep(
+      layer,
+      'weight-type',
+      `Functions of bfloat16 need opset ${BFLOAT16_OPSET}; the model has ${opset}.`,
+    );
   const minSize = Math.max(1, options.minSize ?? DEFAULT_MIN_SIZE);
   const size = shape.in * shape.out;
   if (size < minSize)
@@ -87,6 +108,11 @@ function planLayer(layer: LayerInfo, shape: Shape, options: PlanOptions, opset: 
 /** Whether a quantized weight is to be replaced too. */
 function isMeant({ include, rank, factorType, compute }: PlanOptions): boolean {
   return include !== undefined || rank !== undefined || factorType === 'int8' || compute === 'int8';
+}
+
+/** Transposes move in + out numbers a position, factors save a share of in · out products. */
+function isNarrow(shape: Shape): boolean {
+  return (2 * shape.in * shape.out) / (shape.in + shape.out) < NARROW;
 }
 
 function isQuantized({ stored }: LayerInfo): boolean {
@@ -135,15 +161,16 @@ function affordableRank(
   return Math.min(bytes, Math.floor((DEFAULT_KEEP * shape.in * shape.out) / sizePerRank(shape, blocks)));
 }
 
-/** A rank that fits no layer at all is a mistake of the caller, not a property of the layers. */
-function refuseUselessRank(layers: readonly LayerPlan[], { rank }: PlanOptions): void {
-  if (rank === undefined || layers.some((layer) => 'spec' in layer)) return;
-  const refused = layers.find((layer) => 'keep' in layer && layer.keep.code === 'rank-does-not-shrink');
-  if (refused !== undefined && 'keep' in refused)
-    throw new BlockrankError(
-      'INVALID_ARGUMENT',
-      `Rank ${rank} would shrink no layer. ${refused.id}: ${refused.keep.message}`,
-    );
+/** A rank, or block counts, that fit no layer at all are a mistake of the caller, not a property of the layers. */
+function refuseUseless(layers: readonly LayerPlan[], { rank, blocks }: PlanOptions): void {
+  if (layers.some((layer) => 'spec' in layer)) return;
+  const refuse = (code: ReasonCode, what: string) => {
+    const refused = layers.find((layer) => 'keep' in layer && layer.keep.code === code);
+    if (refused !== undefined && 'keep' in refused)
+      throw new BlockrankError('INVALID_ARGUMENT', `${what}. ${refused.id}: ${refused.keep.message}`);
+  };
+  if (rank !== undefined) refuse('rank-does-not-shrink', `Rank ${rank} would shrink no layer`);
+  if (blocks !== undefined) refuse('blocks-do-not-fit', `Blocks ${String(blocks)} fit no layer`);
 }
 
 function keep(layer: LayerInfo, code: Reason['code'], message: string): LayerPlan {

@@ -31,7 +31,7 @@ export class RefitLayers {
     const { source, start, end } = product.message;
     const node = onnxProto.onnx.NodeProto.decode(source.read(start, end));
     node.input[1] = name;
-    return { graph: match.graph, old: [product], replacements: [withoutDocumentation(node)] };
+    return { graph: match.graph, old: [product], replacements: [withoutDocumentation(node)], main: 0 };
   }
 }
 

@@ -2,11 +2,14 @@
 import type { onnx } from 'onnx-proto';
 import type { BiasStore } from './bias-store.js';
 import type { Factorized } from './factorized-layers.js';
+import { NodeBuilder } from './functions/builder.js';
 import { type FunctionSpec, portableFunction } from './functions/index.js';
 import { DOMAIN } from './model.js';
+import { emitMoves } from './moves.js';
+import type { Names } from './names.js';
 import { operatorName } from './operator-name.js';
 import type { Match } from './rule.js';
-import type { Compute, FactorType } from './types.js';
+import type { Compute, FactorType, FloatFactorType } from './types.js';
 
 export interface Replacement {
   readonly match: Match;
@@ -41,25 +44,28 @@ export function portableFunctions(specs: Map<string, FunctionSpec>, opset: numbe
   return [...specs.values()].map((spec) => portableFunction(spec, opset));
 }
 
-export async function replacementNode(
+export async function replacementNodes(
   replacement: Replacement,
   spec: FunctionSpec,
-  biases: BiasStore,
-): Promise<onnx.INodeProto> {
+  { biases, names, opset }: { biases: BiasStore; names: Names; opset: number },
+): Promise<{ nodes: onnx.INodeProto[]; main: number }> {
   const { match, factorized } = replacement;
-  const input = [match.input, ...factorized.names];
+  const { before = [], after = [], output } = match;
+  const b = new NodeBuilder(
+    opset,
+    before.length + after.length > 0 ? `${names.unique(`${output}.blockrank`)}.` : '',
+  );
+  const input = [emitMoves(b, match.input, before), ...factorized.names];
   if (factorized.biasShift !== undefined)
     input.push(await biases.shifted(match, factorized.biasShift, valueType(match)));
   else if (match.bias !== undefined) input.push(await biases.name(match.bias, valueType(match)));
   else if (spec.bias) input.push(await biases.zero(valueType(match)));
-  return {
-    name: match.nodes[0].name,
-    opType: nameOf(replacement),
-    domain: DOMAIN,
-    input,
-    output: [match.output],
-    attribute: spec.compute ? [computeAttribute(replacement.compute)] : [],
-  };
+  const main = b.nodes.length;
+  emitMoves(b, b.op(nameOf(replacement), input), after);
+  const attribute = spec.compute ? [computeAttribute(replacement.compute)] : [];
+  Object.assign(b.nodes[main], { name: match.nodes[0].name, domain: DOMAIN, attribute });
+  b.renameLast(output);
+  return { nodes: b.nodes, main };
 }
 
 /** Where one node of a name has it all do: a function that takes an attribute has no default for it in IR 8. */
@@ -84,6 +90,6 @@ function specOf({ match, factorized, factorType, compute }: Replacement): Functi
 }
 
 /** The rules accept no other types. */
-function valueType(match: Match): 'float32' | 'float16' {
-  return match.weight.dtype as 'float32' | 'float16';
+function valueType(match: Match): FloatFactorType {
+  return match.weight.dtype as FloatFactorType;
 }

@@ -1,6 +1,7 @@
 // What a rule says about a matrix product: how to replace it, or why not.
 import type { Constant } from './constants.js';
 import type { Graph } from './graph.js';
+import type { Move } from './moves.js';
 import type { Node } from './node.js';
 import type { Activation, Reason, ReasonCode } from './types.js';
 
@@ -24,11 +25,22 @@ export interface Match {
   readonly weightName: string;
   /** The stored matrix is [out, in] (Gemm's transB, a Transpose on the way), not [in, out]. */
   readonly storedOutIn: boolean;
+  /** Present where the stored axes are in no such order: for each, its size and its step in [out, in]. */
+  readonly axes?: readonly { readonly size: number; readonly stride: number }[];
+  /** What brings X to [..., in], and the new node's result to the product's own layout. */
+  readonly before?: readonly Move[];
+  readonly after?: readonly Move[];
+  /** Of a constant that adds the same to each feature, as the output has its axes; [out] where absent. */
+  readonly biasShape?: readonly number[];
+  /** Axes of the output, where known. */
+  readonly rank?: number;
   readonly in: number;
   readonly out: number;
   readonly scale: number;
   readonly bias?: Bias;
   readonly activation: Activation;
+  /** Something else needs the weight dense: to be left alone unless factors beside it are asked for. */
+  readonly tied?: Reason;
 }
 
 /** "No" is a value too. */

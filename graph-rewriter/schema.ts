@@ -16,6 +16,7 @@ export const GRAPH = {
   input: 11,
   output: 12,
   valueInfo: 13,
+  quantizationAnnotation: 14,
   sparseInitializer: 15,
 } as const;
 
@@ -27,6 +28,7 @@ export const NODE = {
   attribute: 5,
   docString: 6,
   domain: 7,
+  overload: 8,
   metadataProps: 9,
 } as const;
 
@@ -41,6 +43,7 @@ export const ATTRIBUTE = {
   ints: 8,
   tensors: 10,
   graphs: 11,
+  refName: 21,
   sparseTensor: 22,
   sparseTensors: 23,
 } as const;
@@ -60,14 +63,30 @@ export const TENSOR = {
 } as const;
 
 export const SPARSE_TENSOR = { values: 1, indices: 2 } as const;
-export const TRAINING_INFO = { initialization: 1, algorithm: 2 } as const;
-export const FUNCTION = { name: 1, input: 4, output: 5, node: 7, domain: 10 } as const;
+export const TRAINING_INFO = {
+  initialization: 1,
+  algorithm: 2,
+  initializationBinding: 3,
+  updateBinding: 4,
+} as const;
+export const ANNOTATION = { tensor: 1, parameters: 2 } as const;
+export const FUNCTION = {
+  name: 1,
+  input: 4,
+  output: 5,
+  node: 7,
+  opsetImport: 9,
+  domain: 10,
+  attributeDefault: 11,
+  overload: 13,
+} as const;
 export const OPSET = { domain: 1, version: 2 } as const;
 export const ENTRY = { key: 1, value: 2 } as const;
 export const VALUE_INFO = { name: 1, type: 2 } as const;
 export const TYPE = { tensor: 1 } as const;
 export const TENSOR_TYPE = { elemType: 1, shape: 2 } as const;
 export const SHAPE = { dim: 1 } as const;
+export const DIMENSION = { value: 1 } as const;
 
 /** TensorProto.DataType by number. */
 const DATA_TYPES = [

@@ -11,7 +11,7 @@ export function selector(layers: readonly LayerInfo[], options: PlanOptions): (l
     if (!layers.some(included![i]))
       throw new BlockrankError(
         'INVALID_ARGUMENT',
-        `No MatMul or Gemm, and no weight of one, is called '${pattern}'. 'inspect' lists the names.`,
+        `No matrix product, and no weight of one, is called '${pattern}'. 'inspect' lists the names.`,
       );
   });
   return (layer) =>

@@ -4,7 +4,7 @@ import { quantize } from './factorize/int8/index.js';
 import type { Factorization, Factors, Int8Factors } from './factorize/types.js';
 import { encodeFloats } from './floats.js';
 import { type FactorInput, factorInputs } from './functions/factor-inputs.js';
-import type { FactorType, FloatFactorType, LayerInfo } from './types.js';
+import type { FactorType, FloatFactorType } from './types.js';
 
 export interface StoredFactor {
   readonly name: FactorInput;
@@ -16,9 +16,9 @@ export interface StoredFactor {
 /** Of int8 factors: what the scales and S are stored as. */
 export const SCALE_TYPE = 'float16';
 
-/** `scale` is multiplied into U. Throws FACTORIZATION where a type cannot hold a number. */
+/** `layer` is its id, for messages; `scale` is multiplied into U. Throws FACTORIZATION where a type cannot hold a number. */
 export function storedFactors(
-  info: LayerInfo,
+  layer: string,
   { factors, quantization }: Pick<Factorization, 'factors' | 'quantization'>,
   type: FactorType,
   scale: number,
@@ -31,7 +31,7 @@ export function storedFactors(
     const expected = dims.reduce((a, b) => a * b, 1);
     if (values?.length !== expected)
       throw problem(
-        `The factorization of ${info.id} has ${values?.length ?? 'no'} numbers in ${name}; expected ${expected}.`,
+        `The factorization of ${layer} has ${values?.length ?? 'no'} numbers in ${name}; expected ${expected}.`,
       );
     if (values instanceof Int8Array)
       return {
@@ -42,7 +42,7 @@ export function storedFactors(
       };
     const stored = type === 'int8' ? SCALE_TYPE : type;
     const scaled = scale !== 1 && name === (isInt8 ? 'UScale' : 'U') ? values.map((u) => u * scale) : values;
-    return { name, dims, type: stored, bytes: encode(info, name, scaled, stored) };
+    return { name, dims, type: stored, bytes: encode(layer, name, scaled, stored) };
   });
 }
 
@@ -69,12 +69,12 @@ function valuesOf(numbers: Factors | Int8Factors, name: FactorInput): Float32Arr
   return numbers[name];
 }
 
-function encode(info: LayerInfo, name: FactorInput, values: Float32Array, type: FloatFactorType): Uint8Array {
+function encode(layer: string, name: FactorInput, values: Float32Array, type: FloatFactorType): Uint8Array {
   const limit = type === 'float16' ? 65504 : 3.38e38;
   const bad = values.findIndex((value) => !(Math.abs(value) <= limit));
   if (bad >= 0)
     throw problem(
-      `Factor ${name} of ${info.id} holds ${values[bad]}, which ${type} cannot. Choose another factor type or keep the layer dense.`,
+      `Factor ${name} of ${layer} holds ${values[bad]}, which ${type} cannot. Choose another factor type or keep the layer dense.`,
     );
   return encodeFloats(values, type);
 }

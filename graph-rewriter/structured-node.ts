@@ -27,6 +27,11 @@ export function readStructuredNode(node: Node, graph: Graph): StructuredNode {
   const op = parseOperatorName(node.opType);
   if (op === undefined)
     throw wrong(node, `an operator called ${node.opType}, which this version does not know`);
+  if (!node.inputs[0] || node.outputs.length !== 1 || node.outputs[0] === '')
+    throw wrong(
+      node,
+      `${node.inputs.length} inputs and ${node.outputs.length} outputs; X and Y must be among them`,
+    );
   const names = factorInputs(op.structure, op.int8);
   const found = names.map((name, i) => [name, findConstant(graph, node.inputs[i + 1] ?? '')] as const);
   for (const [name, constant] of found)

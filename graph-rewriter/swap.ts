@@ -4,15 +4,17 @@ import { isStep } from './constants.js';
 import { nodeField } from './encode.js';
 import type { Graph } from './graph.js';
 import type { Node } from './node.js';
-import { GRAPH, VALUE_INFO } from './schema.js';
+import { ANNOTATION, GRAPH, VALUE_INFO } from './schema.js';
 import type { Edit } from './wire/edit.js';
 import type { Message } from './wire/message.js';
 
-/** The new nodes take the place, in the list, of the last old one; the first old one hands on its name and metadata. */
+/** The new nodes take the place, in the list, of the last old one; the first old one hands on its documentation and metadata to `main`. */
 export interface Swap {
   readonly graph: Graph;
   readonly old: readonly [Node, ...Node[]];
   readonly replacements: readonly onnx.INodeProto[];
+  /** Position of the new node that stands for the first old one; 0 where absent. */
+  readonly main?: number;
 }
 
 /** A value by where it is defined. */
@@ -26,12 +28,12 @@ export function swapNodes(edit: Edit, swaps: readonly Swap[]): Set<Message> {
   const removed = new Map(swaps.flatMap((swap) => swap.old.map((node) => [node, swap.graph] as const)));
   const unused = sweep(removed, readBy(swaps));
   const gone = [...removed].map(([node]) => node.message);
-  dropValueInfo(edit, swaps, removed, unused);
+  dropNotes(edit, swaps, removed, unused);
   for (const swap of swaps) {
     const last = lastOf(swap);
     removed.delete(last);
     const fields = swap.replacements.flatMap((node, i) =>
-      nodeField(node, i === 0 ? swap.old[0].message : undefined),
+      nodeField(node, i === (swap.main ?? 0) ? swap.old[0].message : undefined),
     );
     edit.replace(swap.graph.message, last.message.span!, fields);
   }
@@ -65,6 +67,7 @@ function sweep(removed: Map<Node, Graph>, isRead: (value: Value) => boolean): Va
   for (const value of pending) {
     const { graph, name } = value;
     if (isRead(value) || graph.isOutput(name) || graph.inputs.has(name)) continue;
+    if (graph.annotated.has(name)) continue;
     if (graph.uses(name).some(({ node }) => !removed.has(node))) continue;
     const initializer = graph.initializers.get(name);
     if (initializer !== undefined) unused.set(initializer.message, value);
@@ -77,8 +80,8 @@ function sweep(removed: Map<Node, Graph>, isRead: (value: Value) => boolean): Va
   return [...unused.values()];
 }
 
-/** Type notes on values that no longer exist. */
-function dropValueInfo(
+/** Notes on types and quantization of values that no longer exist. */
+function dropNotes(
   edit: Edit,
   swaps: readonly Swap[],
   removed: ReadonlyMap<Node, Graph>,
@@ -91,6 +94,10 @@ function dropValueInfo(
   for (const { graph, replacements } of swaps)
     for (const name of replacements.flatMap((node) => node.output ?? [])) gone.get(graph)?.delete(name);
   for (const [{ message }, names] of gone)
-    for (const info of message.messages(GRAPH.valueInfo))
-      if (names.has(info.string(VALUE_INFO.name))) edit.remove(message, info.span!);
+    for (const [field, name] of [
+      [GRAPH.valueInfo, VALUE_INFO.name],
+      [GRAPH.quantizationAnnotation, ANNOTATION.tensor],
+    ] as const)
+      for (const note of message.messages(field))
+        if (names.has(note.string(name))) edit.remove(message, note.span!);
 }

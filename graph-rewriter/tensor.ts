@@ -7,6 +7,8 @@ import type { Message } from './wire/message.js';
 
 /** A multiple of every element size. */
 const CHUNK = 4 << 20;
+/** Longest Float32Array of Node 20. */
+const MAX_ELEMENTS = 2 ** 32 - 1;
 
 export class Tensor {
   readonly dims: readonly number[];
@@ -48,13 +50,25 @@ export class Tensor {
   }
 
   numbers(): Float32Array {
-    const all = new Float32Array(this.count);
+    const all = this.allocate();
     let offset = 0;
     for (const chunk of this.numberChunks()) {
       all.set(chunk, offset);
       offset += chunk.length;
     }
     return all;
+  }
+
+  /** Room for all elements, where the stored data is large enough to hold them: a shape alone must not take memory. */
+  allocate(): Float32Array {
+    // Two 4-bit elements to a byte at most.
+    if (this.count > 2 * this.bytes) throw this.invalid(`data of ${this.bytes} bytes`);
+    if (this.count > MAX_ELEMENTS)
+      throw new BlockrankError(
+        'UNSUPPORTED_MODEL',
+        `Tensor '${this.name}' of shape [${this.dims.join(', ')}] has more than ${MAX_ELEMENTS} elements. Exclude its layer.`,
+      );
+    return new Float32Array(this.count);
   }
 
   /** Of int64, as shapes and axes are given: small tensors. */

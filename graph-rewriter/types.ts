@@ -1,4 +1,5 @@
 import type { Factorization, StructureSpec, DenseWeight } from './factorize/types.js';
+import type { Move } from './moves.js';
 
 /** Why a layer stays as it is. The list is closed: docs/rewriting.md explains each code. */
 export const REASON_CODES = [
@@ -8,13 +9,16 @@ export const REASON_CODES = [
   'weight-type',
   'weight-not-finite',
   'weight-on-the-left',
+  'shape-unknown',
   'weight-tied',
   'gemm-scalars',
   'gemm-transposed-input',
   'inside-subgraph',
   'operator-not-supported',
+  'not-a-matrix-product',
   'bias-not-a-row',
   'already-quantized',
+  'transposes-cost-more',
   'too-small',
   'excluded',
   'rank-does-not-shrink',
@@ -46,7 +50,7 @@ export type Compute = (typeof COMPUTES)[number];
 export const ACTIVATIONS = ['none', 'relu', 'gelu', 'gelu_tanh', 'silu'] as const;
 export type Activation = (typeof ACTIVATIONS)[number];
 
-/** One MatMul or Gemm as `inspect` lists it. */
+/** One matrix product, or what was near one, as `inspect` lists it. */
 export interface LayerInfo {
   /** Unique within the model and stable for one file: the node's name, made unique by its position where names are missing or repeated. */
   readonly id: string;
@@ -71,6 +75,10 @@ export interface LayerInfo {
   readonly weightKey: string | null;
   /** Name of the tensor that enters the layer: what calibration observes. */
   readonly input: string;
+  /** Present where the input is transposed or reshaped to [..., in] first. */
+  readonly inputMoves?: readonly Move[];
+  /** The product gains Transposes that the dense one does without. */
+  readonly transposes?: boolean;
   /** The bias is part of the layer: Gemm's C, or a following Add that is fused. */
   readonly bias: boolean;
   /** The activation that is fused into the layer. */
@@ -135,6 +143,8 @@ export interface PlanOptions {
   /** Weights with fewer elements stay dense. */
   readonly minSize?: number;
   readonly factorType?: FactorType;
+  /** Gives a product whose weight something else needs dense factors of its own, beside it: faster, and larger. */
+  readonly splitTied?: boolean;
   /** Default `float`. `int8` makes the factors int8. */
   readonly compute?: Compute;
 }

@@ -1,12 +1,17 @@
-// How many axes a value has, as far as the model says.
+// The axes of a value, as far as the model says.
 import type { Graph } from './graph.js';
-import { GRAPH, SHAPE, TENSOR_TYPE, TYPE, VALUE_INFO } from './schema.js';
+import { DIMENSION, GRAPH, SHAPE, TENSOR_TYPE, TYPE, VALUE_INFO } from './schema.js';
 
 /** Undefined where neither the graph nor one around it that defines the value declares a shape. */
 export function declaredRank(graph: Graph, name: string): number | undefined {
+  return declaredDims(graph, name)?.length;
+}
+
+/** Undefined for an axis of open size. */
+export function declaredDims(graph: Graph, name: string): (number | undefined)[] | undefined {
   const { message } = graph.definerOf(name);
   const infos = [GRAPH.input, GRAPH.output, GRAPH.valueInfo].flatMap((field) => message.messages(field));
   const info = infos.find((value) => value.string(VALUE_INFO.name) === name);
   const shape = info?.message(VALUE_INFO.type)?.message(TYPE.tensor)?.message(TENSOR_TYPE.shape);
-  return shape?.all(SHAPE.dim).length;
+  return shape?.messages(SHAPE.dim).map((dim) => dim.ints(DIMENSION.value).at(-1));
 }

@@ -6,8 +6,8 @@ import type { Reason } from './types.js';
 
 /** [out, in] in float32, or the reason why its numbers cannot be factorized. Peak memory: the result and a few megabytes. */
 export function readWeight(match: Match): DenseWeight | Reason {
-  const { in: inputs, out, storedOutIn } = match;
-  const data = new Float32Array(inputs * out);
+  const { in: inputs, out, storedOutIn, axes } = match;
+  const data = match.weight.tensor.allocate();
   let offset = 0;
   for (const chunk of constantChunks(match.weight)) {
     const bad = chunk.findIndex((value) => !Number.isFinite(value));
@@ -16,7 +16,8 @@ export function readWeight(match: Match): DenseWeight | Reason {
         code: 'weight-not-finite',
         message: `'${match.weight.name}' holds ${chunk[bad]} at position ${offset + bad}.`,
       };
-    if (storedOutIn) data.set(chunk, offset);
+    if (axes !== undefined) scatter(data, chunk, offset, axes);
+    else if (storedOutIn) data.set(chunk, offset);
     else transposeInto(data, chunk, offset, inputs, out);
     offset += chunk.length;
   }
@@ -38,6 +39,31 @@ function transposeInto(
     if (++column === out) {
       column = 0;
       row++;
+    }
+  }
+}
+
+/** `chunk` is numbers offset … of an array with these axes, row by row; each axis has its own step in `data`. */
+function scatter(
+  data: Float32Array,
+  chunk: Float32Array,
+  offset: number,
+  axes: readonly { readonly size: number; readonly stride: number }[],
+): void {
+  const index: number[] = [];
+  let rest = offset;
+  for (const { size } of [...axes].reverse()) {
+    index.unshift(rest % size);
+    rest = Math.floor(rest / size);
+  }
+  let at = axes.reduce((sum, { stride }, i) => sum + index[i] * stride, 0);
+  for (const value of chunk) {
+    data[at] = value;
+    for (let i = axes.length - 1; i >= 0; i--) {
+      at += axes[i].stride;
+      if (++index[i] < axes[i].size) break;
+      at -= index[i] * axes[i].stride;
+      index[i] = 0;
     }
   }
 }

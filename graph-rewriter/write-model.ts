@@ -25,6 +25,12 @@ export function checkTarget(source: string, target: string, overwrite: boolean):
     );
 }
 
+/** Writes nothing: says early whether `writeModel` could, before hours of work. */
+export async function tryTarget(source: string, target: string, overwrite: boolean): Promise<void> {
+  checkTarget(source, target, overwrite);
+  await (await AtomicFile.create(target)).discard();
+}
+
 /** Renders the edit, with the store's tensors as new initializers, into `target`. Returns the bytes of model and data. */
 export async function writeModel(
   model: Model,

@@ -51,8 +51,10 @@ function sourcesOf(root, folder) {
     (m) => m[1].match(/\S+\.cc/g) ?? [],
   );
   return [...new Set(listed)]
-    .filter((file) => !file.startsWith('abi/') && (process.arch === 'x64' || !special.has(file)))
-    .map((file) => ({ source: join(root, folder, file), options: special.get(file) ?? [] }));
+    .map((file) => ({ file, options: special.get(file) ?? [] }))
+    .filter(({ file }) => !file.startsWith('abi/'))
+    .filter(({ options }) => process.arch === 'x64' || !options.some((option) => option.startsWith('-m')))
+    .map(({ file, options }) => ({ source: join(root, folder, file), options }));
 }
 
 /** What to compile and link, as data: [{ file, objects: [{ source, object, args }], link }]. */

@@ -1,7 +1,7 @@
 // Covariances of what enters the layers that are to be rewritten, from runs of the original model.
 import type * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../graph-rewriter/errors.js';
-import { collectCovariances, type Covariance } from '../graph-rewriter/calibration/index.js';
+import { collectCovariances, type Covariance, inputKey } from '../graph-rewriter/calibration/index.js';
 import type { LayerInfo } from '../graph-rewriter/types.js';
 import { loadDataSets, readGraphInputs, readGraphOutputs, type InputOptions } from './inputs/index.js';
 import { tokenFeeds, type TokenFile } from './inputs/tokens.js';
@@ -40,7 +40,7 @@ export async function calibrate(
   let runs = 0;
   const covariances = await collectCovariances({
     modelPath: model,
-    tensors: layers.map((layer) => layer.input),
+    tensors: layers,
     inputs: calibrationFeeds(model, source),
     onProgress: (done) => {
       runs = done;
@@ -82,7 +82,7 @@ function pooled(
     ({ id, weightKey }) => id === layer.id || (weightKey !== null && weightKey === layer.weightKey),
   );
   const seen = sharing
-    .map(({ input }) => covariances.get(input))
+    .map((layer) => covariances.get(inputKey(layer)))
     .filter((covariance): covariance is Covariance => covariance !== undefined && covariance.samples > 0);
   if (seen.length < 2) return seen[0];
   const samples = seen.reduce((sum, covariance) => sum + covariance.samples, 0);

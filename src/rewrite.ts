@@ -14,6 +14,7 @@ import type {
   RewritePlan,
   RewriteReport,
 } from '../graph-rewriter/types.js';
+import { tryTarget } from '../graph-rewriter/write-model.js';
 import {
   calibrate,
   calibrationFeeds,
@@ -119,6 +120,7 @@ export async function rewrite(
   options: RewriteOptions = {},
 ): Promise<RewriteReport> {
   options.onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
+  await tryTarget(input, output, options.overwrite ?? false);
   const held = {
     ...options,
     ...(options.calibration && { calibration: await hold(input, options.calibration) }),
@@ -134,6 +136,7 @@ export async function rewriteAs(
   options: RewriteOptions,
 ): Promise<RewriteReport> {
   const { signal, onProgress, overwrite = false } = options;
+  await tryTarget(input, output, overwrite);
   const apply = { overwrite, ...(signal ? { signal } : {}) };
   if (options.calibration !== undefined && options.sequential !== false)
     return rewriteSequentially(

@@ -2,6 +2,10 @@
 import onnxProto, { type onnx } from 'onnx-proto';
 import { portableFunction } from '../../graph-rewriter/functions/index.js';
 import { operatorName } from '../../graph-rewriter/operator-name.js';
+import { dataTypeNumber } from '../../graph-rewriter/schema.js';
+import { type StoredFactor, storedFactors } from '../../graph-rewriter/stored-factors.js';
+import { factorBytes } from '../../graph-rewriter/structure-size.js';
+import type { Compute, FactorType } from '../../graph-rewriter/types.js';
 import type { BenchLayer } from '../layers.js';
 
 const { onnx: proto } = onnxProto;
@@ -9,11 +13,29 @@ const OPSET = 17;
 const FLOAT = 1;
 const INT8 = 3;
 
-export const VARIANTS = ['dense', 'int8', 'low-rank', 'blast-plain', 'blast'] as const;
+/** Our operator: the factors' type, and the attribute `compute`. */
+const BLAST_FORMS = {
+  blast: ['float32', 'float'],
+  'blast-fp16': ['float16', 'float'],
+  'blast-bf16': ['bfloat16', 'float'],
+  'blast-int8': ['int8', 'float'],
+  'blast-compute-bf16': ['float32', 'bfloat16'],
+  'blast-compute-int8': ['int8', 'int8'],
+} as const;
+
 /**
- * dense: ONNX Runtime's own fp32 MatMul; int8: its dynamic quantization of the dense weight; low-rank: two plain
- * MatMuls of the same rank; blast-plain: BLAST as standard operators (the portable function); blast: our operator.
+ * dense: ONNX Runtime's own fp32 MatMul; int8: its dynamic quantization of the dense weight; int4: its MatMulNBits, groups of
+ * 32; low-rank: two plain MatMuls of the same rank; blast-plain: BLAST as standard operators (the portable function); the
+ * others: our operator.
  */
+export const VARIANTS = [
+  'dense',
+  'int8',
+  'int4',
+  'low-rank',
+  'blast-plain',
+  ...(Object.keys(BLAST_FORMS) as (keyof typeof BLAST_FORMS)[]),
+] as const;
 export type Variant = (typeof VARIANTS)[number];
 
 interface Parts {
@@ -21,11 +43,15 @@ interface Parts {
   readonly initializers: onnx.ITensorProto[];
 }
 
-/** A model Y_i = X · W_iᵀ for i < copies. More copies than fit the caches make every weight come from memory. */
+/**
+ * A model Y_i = X · W_iᵀ for i < copies, of which it gives one number each: the time is the layers', without that of handing
+ * Y to JavaScript. More copies than fit the caches make every weight come from memory.
+ */
 export function layerModel(layer: BenchLayer, variant: Variant, copies: number): Uint8Array {
   const random = xorshift(1);
   const parts: Parts = { nodes: [], initializers: [] };
   for (let i = 0; i < copies; i++) addCopy(parts, layer, variant, i, random);
+  addCorners(parts, copies);
   const value = (name: string, size: number): onnx.IValueInfoProto => ({
     name,
     type: { tensorType: { elemType: FLOAT, shape: { dim: [{ dimParam: 'tokens' }, { dimValue: size }] } } },
@@ -35,16 +61,34 @@ export function layerModel(layer: BenchLayer, variant: Variant, copies: number):
     opsetImport: [
       { domain: '', version: OPSET },
       { domain: 'ai.blockrank', version: 1 },
+      { domain: 'com.microsoft', version: 1 },
     ],
     graph: {
       name: 'layer',
       node: parts.nodes,
       initializer: parts.initializers,
       input: [value('X', layer.in)],
-      output: Array.from({ length: copies }, (_, i) => value(`Y${i}`, layer.out)),
+      output: [value('corners', copies)],
     },
-    functions: variant.startsWith('blast') ? [blastFunction()] : [],
+    functions: variant === 'blast-plain' ? [blastFunction()] : [],
   }).finish();
+}
+
+/** Y_i[0, 0] of all. */
+function addCorners({ nodes, initializers }: Parts, copies: number): void {
+  for (const [name, values] of [
+    ['start', [0n, 0n]],
+    ['end', [1n, 1n]],
+  ] as const) {
+    const rawData = new Uint8Array(BigInt64Array.from(values).buffer);
+    initializers.push({ name, dims: [2], dataType: dataTypeNumber('int64'), rawData });
+  }
+  const corners = Array.from({ length: copies }, (_, i) => `corner${i}`);
+  corners.forEach((output, i) =>
+    nodes.push({ opType: 'Slice', name: output, input: [`Y${i}`, 'start', 'end'], output: [output] }),
+  );
+  const axis = { name: 'axis', type: proto.AttributeProto.AttributeType.INT, i: 1 };
+  nodes.push({ opType: 'Concat', name: 'corners', input: corners, output: ['corners'], attribute: [axis] });
 }
 
 function blastFunction(): onnx.IFunctionProto {
@@ -53,7 +97,7 @@ function blastFunction(): onnx.IFunctionProto {
 }
 
 function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, random: () => number): void {
-  const { in: n, out: m, blocks: b, rank: r } = layer;
+  const { in: n, out: m, rank: r } = layer;
   const floats = (name: string, dims: number[]) => {
     const size = dims.reduce((a, d) => a * d, 1);
     const scale = 1 / Math.sqrt(dims.at(-1)!);
@@ -93,12 +137,95 @@ function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, r
       op('Mul', [`F${i}`, `c${i}`], [`Y${i}`]);
       return;
     }
-    case 'blast':
-    case 'blast-plain': {
-      const factors = [floats(`V${i}`, [r, n]), floats(`S${i}`, [b, b, r]), floats(`U${i}`, [m, r])];
-      op(operatorName('blast', 'none'), ['X', ...factors], [`Y${i}`], 'ai.blockrank');
+    case 'int4':
+      addInt4(parts, layer, i, random);
+      return;
+    case 'blast-plain':
+      addBlast(parts, layer, i, random, 'float32', 'float');
+      return;
+    default: {
+      const [type, compute] = BLAST_FORMS[variant];
+      addBlast(parts, layer, i, random, type, compute);
     }
   }
+}
+
+const INT4_GROUP = 32;
+
+function addInt4(parts: Parts, { in: n, out: m }: BenchLayer, i: number, random: () => number): void {
+  const groups = Math.ceil(n / INT4_GROUP);
+  const rawData = Uint8Array.from({ length: (m * groups * INT4_GROUP) / 2 }, () => random() * 256);
+  const dims = [m, groups, INT4_GROUP / 2];
+  parts.initializers.push({ name: `W${i}`, dims, dataType: dataTypeNumber('uint8'), rawData });
+  const scales = Float32Array.from({ length: m * groups }, () => 0.01);
+  const scaleData = new Uint8Array(scales.buffer);
+  parts.initializers.push({ name: `scale${i}`, dims: [m * groups], dataType: FLOAT, rawData: scaleData });
+  const integers = { K: n, N: m, bits: 4, block_size: INT4_GROUP };
+  parts.nodes.push({
+    opType: 'MatMulNBits',
+    domain: 'com.microsoft',
+    name: `Y${i}_MatMulNBits`,
+    input: ['X', `W${i}`, `scale${i}`],
+    output: [`Y${i}`],
+    attribute: Object.entries(integers).map(([name, value]) => ({
+      name,
+      type: proto.AttributeProto.AttributeType.INT,
+      i: value,
+    })),
+  });
+}
+
+const made = new Map<string, StoredFactor[]>();
+
+/** The same numbers for all copies: each copy has tensors of its own all the same. */
+function blastFactors(
+  { name, in: n, out: m, blocks: b, rank: r }: BenchLayer,
+  type: FactorType,
+  random: () => number,
+): StoredFactor[] {
+  const key = `${name} ${type}`;
+  let stored = made.get(key);
+  if (stored === undefined) {
+    const spec = { structure: 'blast', rank: r, blocksIn: b, blocksOut: b, in: n, out: m } as const;
+    const numbers = (count: number) => Float32Array.from({ length: count }, () => (random() - 0.5) * 0.1);
+    const factors = { ...spec, V: numbers(r * n), S: numbers(b * b * r), U: numbers(m * r) };
+    stored = storedFactors(name, { factors }, type, 1);
+    made.clear();
+    made.set(key, stored);
+  }
+  return stored;
+}
+
+function addBlast(
+  parts: Parts,
+  layer: BenchLayer,
+  i: number,
+  random: () => number,
+  type: FactorType,
+  compute: Compute,
+): void {
+  const stored = blastFactors(layer, type, random);
+  for (const { name, dims, type: dtype, bytes } of stored)
+    parts.initializers.push({
+      name: `${name}${i}`,
+      dims: [...dims],
+      dataType: dataTypeNumber(dtype),
+      rawData: bytes,
+    });
+  parts.nodes.push({
+    opType: operatorName('blast', 'none', false, type === 'int8'),
+    domain: 'ai.blockrank',
+    name: `Y${i}_Blast`,
+    input: ['X', ...stored.map(({ name }) => `${name}${i}`)],
+    output: [`Y${i}`],
+    attribute: [
+      {
+        name: 'compute',
+        type: proto.AttributeProto.AttributeType.STRING,
+        s: new TextEncoder().encode(compute),
+      },
+    ],
+  });
 }
 
 /** Bytes of one weight as each variant stores it. */
@@ -108,11 +235,14 @@ export function variantBytes({ in: n, out: m, blocks: b, rank: r }: BenchLayer, 
       return 4 * n * m;
     case 'int8':
       return n * m;
+    case 'int4':
+      return (n * m * (INT4_GROUP / 2 + 4)) / INT4_GROUP;
     case 'low-rank':
       return 4 * r * (n + m);
-    case 'blast':
-    case 'blast-plain':
-      return 4 * r * (n + m + b * b);
+    default: {
+      const type = variant === 'blast-plain' ? 'float32' : BLAST_FORMS[variant][0];
+      return factorBytes({ in: n, out: m }, { structure: 'blast', rank: r, blocksIn: b, blocksOut: b }, type);
+    }
   }
 }
 

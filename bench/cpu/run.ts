@@ -1,7 +1,8 @@
-// npm run bench:cpu [-- --layers gpt2s --tokens 1,128]: our operators beside what else a user could run, in one process.
+// npm run bench:cpu [-- --layers gpt2s --tokens 1,128 --variants blast,int8]: our operators beside what else a user could run, in one process.
 //
 // Variants of one layer are timed turn by turn and compared as ratios of medians, so that a machine whose speed drifts drifts
-// for all. Up to 16 tokens each run goes through enough copies of the layer that weights come from memory.
+// for all. Up to 16 tokens each run goes through enough copies of the layer that weights come from memory; from 5 on, outputs are
+// the first row of each Y.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -13,16 +14,17 @@ import { type BenchLayer, LAYERS } from '../layers.js';
 import { layerModel, VARIANTS, type Variant, variantBytes } from './models.js';
 
 const OUT_OF_CACHE = 96 << 20;
-const ROUNDS = 15;
 const LEAST_SECONDS = 0.02;
 
 interface Cell {
   readonly layer: string;
   readonly tokens: number;
-  readonly milliseconds: Record<Variant, number>;
+  readonly milliseconds: Partial<Record<Variant, number>>;
   /** 2·in·out over BLAST's operations a token; bytes likewise. */
   readonly flopRatio: number;
   readonly byteRatio: number;
+  /** Dense's bytes over those of each variant. */
+  readonly byteRatios: Partial<Record<Variant, number>>;
 }
 
 async function openVariant(layer: BenchLayer, variant: Variant, copies: number, threads: number) {
@@ -51,17 +53,25 @@ function median(values: readonly number[]): number {
   return sorted[sorted.length >> 1];
 }
 
-async function measure(layer: BenchLayer, tokenCounts: readonly number[], threads: number): Promise<Cell[]> {
+async function measure(
+  layer: BenchLayer,
+  variants: readonly Variant[],
+  tokenCounts: readonly number[],
+  threads: number,
+): Promise<Cell[]> {
   const { in: n, out: m, blocks: b, rank: r } = layer;
   const cells: Cell[] = [];
-  for (const [group, many] of [
-    [tokenCounts.filter((tokens) => tokens <= 16), true],
-    [tokenCounts.filter((tokens) => tokens > 16), false],
-  ] as const) {
+  for (const [least, most] of [
+    [1, 4],
+    [5, 16],
+    [17, Infinity],
+  ]) {
+    const group = tokenCounts.filter((tokens) => tokens >= least && tokens <= most);
+    const many = most <= 16;
     if (group.length === 0) continue;
     const copies = (variant: Variant) => (many ? Math.ceil(OUT_OF_CACHE / variantBytes(layer, variant)) : 1);
     const sessions = new Map<Variant, ort.InferenceSession>();
-    for (const variant of VARIANTS)
+    for (const variant of variants)
       sessions.set(variant, await openVariant(layer, variant, copies(variant), threads));
     for (const tokens of group) {
       const X = new ort.Tensor(
@@ -69,34 +79,42 @@ async function measure(layer: BenchLayer, tokenCounts: readonly number[], thread
         Float32Array.from({ length: tokens * n }, (_, i) => Math.sin(i)),
         [tokens, n],
       );
-      const times = new Map<Variant, number[]>(VARIANTS.map((variant) => [variant, []]));
-      for (let round = -1; round < ROUNDS; round++)
+      const times = new Map<Variant, number[]>(variants.map((variant) => [variant, []]));
+      for (let round = -1; round < Number(values.rounds); round++)
         for (const [variant, session] of sessions) {
           const time = (await timeRound(session, X)) / copies(variant);
           if (round >= 0) times.get(variant)!.push(time);
         }
-      const milliseconds = Object.fromEntries(
-        [...times].map(([variant, own]) => [variant, median(own)]),
-      ) as Record<Variant, number>;
+      const milliseconds = Object.fromEntries([...times].map(([variant, own]) => [variant, median(own)]));
       const flopRatio = (n * m) / (r * (n + m) + b * b * r);
       const byteRatio = variantBytes(layer, 'dense') / variantBytes(layer, 'blast');
-      cells.push({ layer: layer.name, tokens, milliseconds, flopRatio, byteRatio });
+      const byteRatios = Object.fromEntries(
+        variants.map((variant) => [variant, variantBytes(layer, 'dense') / variantBytes(layer, variant)]),
+      );
+      cells.push({ layer: layer.name, tokens, milliseconds, flopRatio, byteRatio, byteRatios });
     }
     for (const session of sessions.values()) await session.release();
   }
   return cells;
 }
 
-function report(cells: readonly Cell[]): string {
-  const times = (ratio: number) => `${ratio.toFixed(2)}×`;
-  const rows = cells.map(({ layer, tokens, milliseconds: t, flopRatio, byteRatio }) => [
+/** Speed-ups over dense, and below each what its bytes (few tokens) or BLAST's operations allow. */
+function report(cells: readonly Cell[], variants: readonly Variant[]): string {
+  const others = variants.filter((variant) => variant !== 'dense');
+  const rows = cells.map(({ layer, tokens, milliseconds: t, flopRatio, byteRatios }) => [
     layer,
     String(tokens),
-    t.dense.toFixed(3),
-    ...(['int8', 'low-rank', 'blast-plain', 'blast'] as const).map((variant) => times(t.dense / t[variant])),
-    times(tokens >= 64 ? flopRatio : byteRatio),
+    t.dense!.toFixed(3),
+    ...others.map((variant) => {
+      const ratio = t.dense! / t[variant]!;
+      const bound = tokens >= 64 ? flopRatio : byteRatios[variant]!;
+      return variant.startsWith('blast')
+        ? `${ratio.toFixed(2)} (${Math.round((100 * ratio) / bound)} %)`
+        : ratio.toFixed(2);
+    }),
+    flopRatio.toFixed(2),
   ]);
-  const titles = ['layer', 'tokens', 'dense ms', 'int8', 'low rank', 'BLAST plain', 'BLAST', 'bound'];
+  const titles = ['layer', 'tokens', 'dense ms', ...others, 'FLOPs'];
   return formatTable(
     titles.map((title, i) => ({ title, align: i === 0 ? 'left' : 'right' })),
     rows,
@@ -107,15 +125,19 @@ const { values } = parseArgs({
   options: {
     layers: { type: 'string', default: '' },
     tokens: { type: 'string', default: '1,4,16,64,128,512' },
+    variants: { type: 'string', default: VARIANTS.join() },
+    rounds: { type: 'string', default: '15' },
     threads: { type: 'string', default: String(cpus().length) },
     save: { type: 'string' },
   },
 });
 const tokenCounts = (values.tokens ?? '').split(',').map(Number);
+const wanted = (values.variants ?? '').split(',');
+const variants = VARIANTS.filter((variant) => variant === 'dense' || wanted.includes(variant));
 const cells: Cell[] = [];
 for (const layer of LAYERS.filter(({ name }) => name.includes(values.layers ?? ''))) {
   process.stderr.write(`${layer.name}\n`);
-  cells.push(...(await measure(layer, tokenCounts, Number(values.threads))));
+  cells.push(...(await measure(layer, variants, tokenCounts, Number(values.threads))));
 }
 register();
 const { node, cpu, library, onnxruntime } = await doctor();
@@ -126,7 +148,7 @@ const result = {
   cells,
 };
 process.stdout.write(
-  `speed over ONNX Runtime's fp32 MatMul; bound: bytes (< 64 tokens) or operations of BLAST\n\n${report(cells)}\n`,
+  `speed over ONNX Runtime's fp32 MatMul; in brackets of what bytes (< 64 tokens) or operations allow\n\n${report(cells, variants)}\n`,
 );
 if (values.save) {
   await mkdir('bench/results', { recursive: true });

@@ -2,6 +2,8 @@
 // kernels, in one process.
 //
 //   bench_cuda table FILE.csv      every layer × tokens 1, 16, 128 and its own; a summary last
+//   bench_cuda ours FILE.csv       this project's kernels alone
+//   bench_cuda memory FILE.csv     device memory of one layer over batch sizes
 //   bench_cuda sweep FILE.csv      every tile of each stage where the dispatcher has a choice
 //
 // Rules: bf16, time per call by CUDA-graph replay, median of 9; at 128 tokens and fewer every call finds its
@@ -34,12 +36,14 @@ double FloorMicroseconds(double bytes, double operations) {
 class OurLayer {
  public:
   OurLayer(blockrank_cuda_structure structure, int64_t in, int64_t out, int64_t b, int64_t r, int64_t tokens,
-           bool from_memory)
-      : tokens_(tokens) {
+           bool from_memory, bool int8 = false)
+      : tokens_(tokens), size_(int8 ? 1 : 2) {
     const bool monarch = structure == BLOCKRANK_CUDA_MONARCH;
     layer_.abi_version = BLOCKRANK_CUDA_ABI_VERSION;
     layer_.structure = structure;
-    layer_.io_type = layer_.factor_type = BLOCKRANK_CUDA_BFLOAT16;
+    layer_.io_type = BLOCKRANK_CUDA_BFLOAT16;
+    layer_.factor_type = int8 ? BLOCKRANK_CUDA_INT8 : BLOCKRANK_CUDA_BFLOAT16;
+    layer_.scale_type = BLOCKRANK_CUDA_FLOAT16;
     layer_.in = in;
     layer_.out = out;
     layer_.b_in = layer_.b_out = b;
@@ -52,22 +56,31 @@ class OurLayer {
     v_ = (monarch ? b : 1) * r * in;
     s_ = structure == BLOCKRANK_CUDA_BLAST ? b * b * r : 0;
     u_ = (monarch ? b : 1) * r * out;
-    copies_ = CopiesFor(2 * (v_ + s_ + u_), from_memory);
-    factors_ = std::make_unique<DeviceBuffer>(copies_ * CopyElements() * 2);
-    FillRandom(factors_->data(), copies_ * CopyElements(), 1 / std::sqrt(static_cast<float>(r)), 1);
+    scales_ = int8 ? (b * r + out) * (monarch ? b : 1) : 0;
+    copies_ = CopiesFor(CopyBytes(), from_memory);
+    factors_ = std::make_unique<DeviceBuffer>(copies_ * CopyBytes());
+    FillRandom(factors_->data(), copies_ * CopyBytes() / 2, 1 / std::sqrt(static_cast<float>(r)), 1);
     blockrank_cuda_workspace_size(plan, tokens, &workspace_bytes_);
     workspace_ = std::make_unique<DeviceBuffer>(workspace_bytes_);
   }
 
   double Floor() const {
     const double operations = 2.0 * static_cast<double>(tokens_) * static_cast<double>(v_ + s_ + u_);
-    return FloorMicroseconds(2.0 * static_cast<double>(v_ + s_ + u_ + tokens_ * (layer_.in + layer_.out)),
+    return FloorMicroseconds(static_cast<double>(CopyBytes() + 2 * tokens_ * (layer_.in + layer_.out)),
                              operations);
   }
 
   blockrank_cuda_tensors Tensors(int copy, const void* x, void* y) const {
-    const uint8_t* base = factors_->data() + copy * CopyElements() * 2;
-    return {x, base, s_ > 0 ? base + v_ * 2 : nullptr, base + (v_ + s_) * 2, nullptr, y};
+    const uint8_t* v = factors_->data() + copy * CopyBytes();
+    const uint8_t *u = v + v_ * size_, *s = u + u_ * size_, *scales = s + s_ * 2;
+    return {x,
+            v,
+            s_ > 0 ? s : nullptr,
+            u,
+            nullptr,
+            y,
+            scales_ > 0 ? scales : nullptr,
+            scales_ > 0 ? scales + layer_.b_in * layer_.r * 2 : nullptr};
   }
 
   double Time(const void* x, void* y) const {
@@ -78,6 +91,18 @@ class OurLayer {
                                 message, sizeof message) != BLOCKRANK_CUDA_OK)
         throw std::runtime_error(message);
     });
+  }
+
+  void Once(const void* x, void* y) const {
+    cudaStream_t stream;
+    char message[256];
+    const blockrank_cuda_tensors tensors = Tensors(0, x, y);
+    CheckCuda(cudaStreamCreate(&stream), "stream");
+    if (blockrank_cuda_launch(plan_.get(), &tensors, tokens_, workspace_->data(), workspace_bytes_, stream,
+                              message, sizeof message) != BLOCKRANK_CUDA_OK)
+      throw std::runtime_error(message);
+    CheckCuda(cudaStreamSynchronize(stream), "launch");
+    CheckCuda(cudaStreamDestroy(stream), "stream");
   }
 
   double TimeChoice(const kernels::Choice& choice, const void* x, void* y) const {
@@ -91,7 +116,7 @@ class OurLayer {
         5);
   }
 
-  // One stage alone: 1 or 2.
+  // One stage alone: 1 or 2, or 3 for the coupling in place.
   double TimeStage(int stage, const kernels::Choice& choice, const void* x, void* y) const {
     const int64_t chunk = kernels::TokensPerChunk(*plan_, choice, tokens_);
     return MicrosecondsPerCall(
@@ -101,7 +126,8 @@ class OurLayer {
           for (int64_t token0 = 0; token0 < tokens_; token0 += chunk) {
             const kernels::Call call = {
                 plan_.get(), &tensors, token0, std::min(chunk, tokens_ - token0), workspace_->data(), stream};
-            CheckCuda(stage != 1 ? kernels::EnqueueTensorStage2(call, choice, call.workspace)
+            CheckCuda(stage == 2   ? kernels::EnqueueTensorStage2(call, choice, call.workspace)
+                      : stage == 3 ? kernels::EnqueueTensorCoupling(call, call.workspace, call.workspace)
                       : choice.program == kernels::Program::kBlast
                           ? kernels::EnqueueBlastStage1(call, choice)
                           : kernels::EnqueueTensorStage1(call, choice, call.workspace),
@@ -117,10 +143,10 @@ class OurLayer {
   struct Destroy {
     void operator()(blockrank_cuda_plan* plan) const { blockrank_cuda_plan_destroy(plan); }
   };
-  int64_t CopyElements() const { return (v_ + s_ + u_ + 127) / 128 * 128; }
+  int64_t CopyBytes() const { return ((v_ + u_) * size_ + (s_ + scales_) * 2 + 255) / 256 * 256; }
 
   blockrank_cuda_layer layer_ = {};
-  int64_t tokens_, v_, s_, u_;
+  int64_t tokens_, size_, v_, s_, u_, scales_;
   int copies_;
   size_t workspace_bytes_ = 0;
   std::unique_ptr<blockrank_cuda_plan, Destroy> plan_;
@@ -128,7 +154,8 @@ class OurLayer {
 };
 
 struct Row {
-  double dense, fp8, pair, blast, monarch, low_rank, dense_floor, blast_floor, monarch_floor, low_rank_floor;
+  double dense, fp8, pair, blast, blast_int8, monarch, low_rank, dense_floor, blast_floor, monarch_floor,
+      low_rank_floor;
 };
 
 class Bench {
@@ -155,6 +182,9 @@ class Bench {
     cool_down();
     row.blast = blast.Time(x.data(), y.data());
     row.blast_floor = blast.Floor();
+    const OurLayer int8(BLOCKRANK_CUDA_BLAST, l.in, l.out, l.blast_b, l.blast_r, tokens, from_memory, true);
+    cool_down();
+    row.blast_int8 = int8.Time(x.data(), y.data());
     row.monarch = row.monarch_floor = std::nan("");
     if (l.monarch_b > 0) {
       const OurLayer monarch(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens,
@@ -220,29 +250,99 @@ void Table(const char* path) {
   FILE* file = fopen(path, "w");
   if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
   fprintf(file,
-          "network,layer,in_features,out_features,tokens,dense_us,dense_fp8_us,two_gemms_us,blast_us,monarch_"
+          "network,layer,in_features,out_features,tokens,dense_us,dense_fp8_us,two_gemms_us,blast_us,blast_"
+          "int8_us,monarch_"
           "us,low_rank_us,"
           "dense_floor_us,blast_floor_us,monarch_floor_us,low_rank_floor_us\n");
   Bench bench;
   for (const BenchLayer& l : kLayers) {
     for (const int64_t tokens : {int64_t{1}, int64_t{16}, int64_t{128}, l.tokens}) {
       const Row r = bench.Measure(l, tokens);
-      fprintf(file, "%s,%s,%lld,%lld,%lld,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f\n", l.network,
-              l.name, static_cast<long long>(l.in), static_cast<long long>(l.out),
-              static_cast<long long>(tokens), r.dense, r.fp8, r.pair, r.blast, r.monarch, r.low_rank,
-              r.dense_floor, r.blast_floor, r.monarch_floor, r.low_rank_floor);
+      fprintf(file, "%s,%s,%lld,%lld,%lld,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f\n",
+              l.network, l.name, static_cast<long long>(l.in), static_cast<long long>(l.out),
+              static_cast<long long>(tokens), r.dense, r.fp8, r.pair, r.blast, r.blast_int8, r.monarch,
+              r.low_rank, r.dense_floor, r.blast_floor, r.monarch_floor, r.low_rank_floor);
       fflush(file);
     }
   }
   fclose(file);
 }
 
-void Sweep(const char* path) {
+// Ours alone, in a few seconds.
+void Ours(const char* path) {
+  FILE* file = fopen(path, "w");
+  if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
+  fprintf(file, "network,layer,tokens,blast_us,blast_int8_us,monarch_us,low_rank_us\n");
+  for (const BenchLayer& l : kLayers)
+    for (const int64_t tokens : {int64_t{1}, int64_t{16}, int64_t{128}, l.tokens}) {
+      const DeviceBuffer x(tokens * l.in * 2), y(tokens * l.out * 2);
+      FillRandom(x.data(), tokens * l.in, 1.0f, 2);
+      const auto time = [&](blockrank_cuda_structure structure, int64_t b, int64_t r, bool int8 = false) {
+        if (b == 0) return std::nan("");
+        return OurLayer(structure, l.in, l.out, b, r, tokens, tokens <= 128, int8).Time(x.data(), y.data());
+      };
+      const double blast = time(BLOCKRANK_CUDA_BLAST, l.blast_b, l.blast_r),
+                   int8 = time(BLOCKRANK_CUDA_BLAST, l.blast_b, l.blast_r, true),
+                   monarch = time(BLOCKRANK_CUDA_MONARCH, l.monarch_b, l.monarch_r),
+                   low_rank = time(BLOCKRANK_CUDA_LOW_RANK, 1, l.blast_r);
+      fprintf(file, "%s,%s,%lld,%.2f,%.2f,%.2f,%.2f\n", l.network, l.name, static_cast<long long>(tokens),
+              blast, int8, monarch, low_rank);
+      fflush(file);
+    }
+  fclose(file);
+}
+
+// Device memory in use, by the driver's count.
+double UsedMegabytes() {
+  size_t free_bytes = 0, total = 0;
+  CheckCuda(cudaDeviceSynchronize(), "synchronize");
+  CheckCuda(cudaMemGetInfo(&free_bytes, &total), "cudaMemGetInfo");
+  return static_cast<double>(total - free_bytes) / 1e6;
+}
+
+// Peak memory of one layer (llama7b gate_up, 1024 tokens a sequence): weights, X, Y and what the method needs
+// besides.
+void Memory(const char* path) {
+  FILE* file = fopen(path, "w");
+  if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
+  fprintf(file, "batch,tokens,dense_mb,unfused_mb,ours_mb,ours_int8_mb\n");
+  const BenchLayer& l = kLayers[1];
+  const int64_t rank = l.blast_r, blocks = l.blast_b;
+  for (const int64_t batch : {1, 2, 4, 8, 16, 32, 64}) {
+    const int64_t tokens = batch * l.tokens;
+    const double before = UsedMegabytes();
+    double dense, unfused, ours[2];
+    {
+      const DeviceBuffer x(tokens * l.in * 2), y(tokens * l.out * 2), w(l.in * l.out * 2),
+          workspace(LibraryGemm::kWorkspaceBytes);
+      dense = UsedMegabytes() - before;
+    }
+    {  // t and z whole, as separate launches of a framework keep them
+      const DeviceBuffer x(tokens * l.in * 2), y(tokens * l.out * 2),
+          factors((rank * (l.in + l.out) + blocks * blocks * rank) * 2), t(tokens * blocks * rank * 2),
+          z(tokens * blocks * rank * 2), workspace(LibraryGemm::kWorkspaceBytes);
+      unfused = UsedMegabytes() - before;
+    }
+    for (const bool int8 : {false, true}) {
+      const DeviceBuffer x(tokens * l.in * 2), y(tokens * l.out * 2);
+      const OurLayer layer(BLOCKRANK_CUDA_BLAST, l.in, l.out, blocks, rank, tokens, false, int8);
+      layer.Once(x.data(), y.data());
+      ours[int8] = UsedMegabytes() - before;
+    }
+    fprintf(file, "%lld,%lld,%.0f,%.0f,%.0f,%.0f\n", static_cast<long long>(batch),
+            static_cast<long long>(tokens), dense, unfused, ours[0], ours[1]);
+    fflush(file);
+  }
+  fclose(file);
+}
+
+void Sweep(const char* path, bool own) {
   FILE* file = fopen(path, "w");
   if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
   fprintf(file, "network,layer,tokens,structure,stage,tile,us\n");
   for (const BenchLayer& l : kLayers) {
     for (const int64_t tokens : {int64_t{16}, int64_t{128}, l.tokens}) {
+      if (own && tokens != l.tokens) continue;
       const auto print = [&](const char* structure, const char* stage, const char* tile, double us) {
         fprintf(file, "%s,%s,%lld,%s,%s,%s,%.2f\n", l.network, l.name, static_cast<long long>(tokens),
                 structure, stage, tile, us);
@@ -255,7 +355,7 @@ void Sweep(const char* path) {
       for (int row = 0; row < kernels::kBlastTileCount; ++row)
         if (kernels::CanUse(kernels::kBlastTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "1", kernels::kBlastTiles[row].name,
-                blast.TimeStage(1, {kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
+                blast.TimeStage(1, {kernels::Program::kBlast, row, 5, "", "", 2}, x.data(), y.data()));
       for (int row = 0; row < kernels::kGemmTileCount; ++row)
         if (kernels::CanUse(kernels::kGemmTiles[row], kernels::ShapeOf(blast.plan()), blast.plan().device))
           print("blast", "2", kernels::kGemmTiles[row].name,
@@ -272,14 +372,16 @@ void Sweep(const char* path) {
                   layer.TimeStage(2, choice, x.data(), y.data()));
         }
       };
+      print("blast", "coupling", "",
+            blast.TimeStage(3, {kernels::Program::kTensor, 0, 0, "", "", 3}, x.data(), y.data()));
       unfused("blast", blast);
-      for (const int row : {0, 1, 2}) {
+      for (int row = 0; row < 6; ++row) {
         print("blast", "all", kernels::kGemmTiles[row].name,
               blast.TimeChoice({kernels::Program::kTensor, row, row, "", "", 3}, x.data(), y.data()));
       }
       for (const int row : {0})
         print("blast", "all fused", kernels::kBlastTiles[row].name,
-              blast.TimeChoice({kernels::Program::kBlast, row, 2, "", "", 2}, x.data(), y.data()));
+              blast.TimeChoice({kernels::Program::kBlast, row, 5, "", "", 2}, x.data(), y.data()));
       if (l.monarch_b > 0)
         unfused("monarch",
                 OurLayer(BLOCKRANK_CUDA_MONARCH, l.in, l.out, l.monarch_b, l.monarch_r, tokens, from_memory));
@@ -291,8 +393,9 @@ void Sweep(const char* path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3 || (strcmp(argv[1], "table") != 0 && strcmp(argv[1], "sweep") != 0)) {
-    fprintf(stderr, "usage: bench_cuda table|sweep FILE.csv\n");
+  const std::string mode = argc == 3 ? argv[1] : "";
+  if (mode != "table" && mode != "ours" && mode != "memory" && mode != "sweep" && mode != "sweep-own") {
+    fprintf(stderr, "usage: bench_cuda table|ours|memory|sweep|sweep-own FILE.csv\n");
     return 2;
   }
   try {
@@ -302,7 +405,10 @@ int main(int argc, char** argv) {
     CheckCuda(cudaDriverGetVersion(&driver), "driver");
     printf("%s, %d multiprocessors, %d MB L2, CUDA driver %d\n", device.name, device.multiProcessorCount,
            device.l2CacheSize >> 20, driver);
-    strcmp(argv[1], "table") == 0 ? Table(argv[2]) : Sweep(argv[2]);
+    if (mode == "table") Table(argv[2]);
+    if (mode == "ours") Ours(argv[2]);
+    if (mode == "memory") Memory(argv[2]);
+    if (mode == "sweep" || mode == "sweep-own") Sweep(argv[2], mode == "sweep-own");
   } catch (const std::exception& error) {
     fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -24,6 +24,11 @@ std::string Quoted(const std::string& text) {
   return quoted + "\"";
 }
 
+std::string PackedName(Compute compute) {
+  const PackedTable* table = ChosenPacked(compute);
+  return table == nullptr ? "null" : Quoted(table->name);
+}
+
 std::string MakeBuildInfo() {
   std::string features;
   for (const std::string& name : CpuFeatures()) features += (features.empty() ? "" : ",") + Quoted(name);
@@ -31,6 +36,7 @@ std::string MakeBuildInfo() {
   const std::string kernels =
       cuda.error.empty() ? "true,\"library\":" + Quoted(cuda.path) : "false,\"reason\":" + Quoted(cuda.error);
   return "{\"version\":" + Quoted(BLOCKRANK_VERSION) + ",\"isa\":" + Quoted(ChosenIsa().kernels->name) +
+         ",\"int8\":" + PackedName(Compute::kInt8) + ",\"bfloat16\":" + PackedName(Compute::kBFloat16) +
          ",\"features\":[" + features + "],\"cuda\":{\"available\":" + kernels + "}}";
 }
 

@@ -16,7 +16,7 @@ enum class Compute : int { kFloat, kBFloat16, kInt8 };
 /// Rows that an output block owns: i·q …, or i, i + b_out, i + 2·b_out, …
 enum class OutputOrder { kContiguous, kInterleaved };
 
-constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t CeilDiv(int64_t a, int64_t b) { return a / b + (a % b > 0); }
 
 /// Sizes of one node; the letters are those of docs/operators.md.
 struct Dims {

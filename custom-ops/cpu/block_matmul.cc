@@ -74,6 +74,13 @@ class Call {
     u_scale_ = copy + VScales();
   }
 
+  // In parallel where that is worth waking threads for.
+  template <class Function>
+  void EachTask(int64_t count, Function&& function) {
+    if (!plan_.serial) return ForEach(host_, count, function);
+    for (int64_t index = 0; index < count; ++index) function(index);
+  }
+
   // Points x_ at the batch's tokens as fp32.
   void PrepareX(float* copy) {
     if (!plan_.copy_x) {
@@ -85,7 +92,7 @@ class Call {
     x_stride_ = plan_.x_stride;
     const auto widen = kernels_.widen[static_cast<int>(p_.x_type)];
     constexpr int64_t kRows = 16;
-    ForEach(host_, CeilDiv(tokens_, kRows), [&](int64_t index) {
+    EachTask(CeilDiv(tokens_, kRows), [&](int64_t index) {
       const Range rows = Piece(index, kRows, tokens_);
       for (int64_t t = rows.begin; t < rows.begin + rows.size; ++t)
         widen(Element(p_.x, p_.x_type, (first_ + t) * d_.in), d_.in, copy + t * x_stride_);
@@ -97,7 +104,7 @@ class Call {
     const bool blast = p_.structure == Structure::kBlast;
     const int64_t chunks = CeilDiv(d_.rank, plan_.rank_chunk);
     const int64_t blocks = p_.structure == Structure::kMonarch ? d_.b_out : 1;
-    ForEach(host_, tiles_ * blocks * chunks, [&](int64_t index) {
+    EachTask(tiles_ * blocks * chunks, [&](int64_t index) {
       const Range tokens = Piece(index % tiles_, plan_.tile, tokens_);
       const Range rank = Piece(index / tiles_ % chunks, plan_.rank_chunk, d_.rank);
       if (blast) {
@@ -110,7 +117,7 @@ class Call {
 
   // z[i, tokens, j·r + rank] = x_j · V_ijᵀ, no coupling.
   void DirectTask(Range tokens, Range rank, int64_t i) {
-    const FloatBuffer scratch(host_, GemmScratchFloats(tokens.size));
+    const FloatBuffer scratch(host_, GemmScratch(tokens));
     if (!Check(scratch)) return;
     float* z = Z(i, tokens.begin) + rank.begin;
     Project(tokens, i * d_.rank + rank.begin, rank.size, {z, plan_.z_stride, d_.rank}, scratch.data());
@@ -120,9 +127,9 @@ class Call {
   void BlastTask(Range tokens, Range rank) {
     const int64_t width = CeilDiv(rank.size, kernels_.panel_rows) * kernels_.panel_rows;
     const int64_t t_floats = d_.b_in * tokens.size * width;
-    const FloatBuffer scratch(host_, GemmScratchFloats(tokens.size) + t_floats + d_.b_out * d_.b_in * width);
+    const FloatBuffer scratch(host_, GemmScratch(tokens) + t_floats + d_.b_out * d_.b_in * width);
     if (!Check(scratch)) return;
-    float* t = scratch.data() + GemmScratchFloats(tokens.size);
+    float* t = scratch.data() + GemmScratch(tokens);
     float* s = t + t_floats;
     // The coupling works on whole panels; columns past the rank come out as zeros that nobody reads.
     if (width > rank.size) std::fill(t, t + t_floats, 0.0f);
@@ -132,9 +139,12 @@ class Call {
       widen(Element(p_.s, p_.scale_type, ij * d_.rank + rank.begin), rank.size, s + ij * width);
       std::fill(s + ij * width + rank.size, s + (ij + 1) * width, 0.0f);
     }
-    kernels_.couple({s, t, d_.b_out, d_.b_in, tokens.size, width, Z(0, tokens.begin) + rank.begin,
-                     plan_.batch * plan_.z_stride, plan_.z_stride});
+    kernels_.couple({s, width, 1, t, tokens.size * width, width, d_.b_out, d_.b_in, tokens.size, width,
+                     Z(0, tokens.begin) + rank.begin, plan_.batch * plan_.z_stride, plan_.z_stride});
   }
+
+  // Floats that a product of a tile of tokens works in; dot products need none.
+  int64_t GemmScratch(Range tokens) const { return plan_.few ? 0 : GemmScratchFloats(tokens.size); }
 
   // The scale of V's row, for block 0 of its columns; that of block j is j·r further on.
   const float* VScale(int64_t row) const {
@@ -162,7 +172,7 @@ class Call {
   // Y from z: one task per tile of tokens, output block and chunk of its rows.
   void Stage2() {
     const int64_t chunks = CeilDiv(d_.q(), plan_.row_chunk);
-    ForEach(host_, tiles_ * d_.b_out * chunks, [&](int64_t index) {
+    EachTask(tiles_ * d_.b_out * chunks, [&](int64_t index) {
       const Range tokens = Piece(index % tiles_, plan_.tile, tokens_);
       const int64_t i = index / tiles_ / chunks;
       const Range rows = Piece(index / tiles_ % chunks, plan_.row_chunk, BlockRows(i));
@@ -173,9 +183,9 @@ class Call {
   // Y[tokens, rows of block i] = activation(z_i · U_iᵀ + B)
   void OutputTask(Range tokens, int64_t i, Range block_rows) {
     const int64_t width = kernels_.panel_rows;
-    const FloatBuffer scratch(host_, GemmScratchFloats(tokens.size) + tokens.size * width);
+    const FloatBuffer scratch(host_, GemmScratch(tokens) + tokens.size * width);
     if (!Check(scratch)) return;
-    float* c = scratch.data() + GemmScratchFloats(tokens.size);
+    float* c = scratch.data() + GemmScratch(tokens);
     const bool interleaved = p_.order == OutputOrder::kInterleaved;
     const int64_t stride = interleaved ? d_.b_out : 1;
     const int64_t length = ZLength(p_);

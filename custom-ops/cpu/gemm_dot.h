@@ -9,6 +9,12 @@ namespace blockrank {
 namespace {
 
 constexpr int kDotRows = 4;
+/// Vectors of a factor's numbers in a cache line.
+template <class F>
+constexpr int kLineVectors = kLanes * sizeof(F) < 64 ? 64 / (kLanes * sizeof(F)) : 1;
+/// How far ahead of the sums to fetch: less and short rows (r of U) wait for memory, more and what was
+/// fetched is gone again (1 KiB … 16 KiB tried).
+constexpr int64_t kAheadBytes = 4096;
 constexpr int kDotTokens = kLanes == 16 ? 4 : 2;  // 4 × 4 sums need more than 16 registers
 
 /// Where the sums of one block go, and how: c[t, n] = scale[n·stride]·sum, added to what is there or not.
@@ -49,11 +55,13 @@ void DotTile(const float* a, int64_t lda, const F* w, int64_t ldw, int64_t ahead
   };
   const auto full = [](const auto* p) { return Load(p); };
   int64_t k = 0;
-  for (; k + kLanes <= depth; k += kLanes) {
+  for (; k + kLineVectors<F> * kLanes <= depth; k += kLineVectors<F> * kLanes) {
 #pragma GCC unroll 4
     for (int n = 0; ahead != 0 && n < kRows; ++n) __builtin_prefetch(w + n * ldw + k + ahead, 0, 2);
-    step(k, full, full);
+#pragma GCC unroll 8
+    for (int v = 0; v < kLineVectors<F>; ++v) step(k + v * kLanes, full, full);
   }
+  for (; k + kLanes <= depth; k += kLanes) step(k, full, full);
   if (k < depth && depth >= kLanes) {
     // The last kLanes columns again, without those that are in the sums already.
     const int64_t done = k - (depth - kLanes);
@@ -67,6 +75,13 @@ void DotTile(const float* a, int64_t lda, const F* w, int64_t ldw, int64_t ahead
   for (int t = 0; t < kTokens; ++t) StoreDots<kRows>(sum[t], target, first + t);
 }
 
+/// As many whole groups of rows ahead as make kAheadBytes.
+template <class F>
+int64_t Ahead(int64_t group) {
+  const int64_t bytes = group * static_cast<int64_t>(sizeof(F));
+  return group * ((kAheadBytes + bytes - 1) / bytes);
+}
+
 /// Rows n … n + kRows − 1 of every block, so that each row of W is read from its first column to its last.
 template <int kRows, class F>
 void DotRows(const GemmArgs& g, int64_t n) {
@@ -77,7 +92,7 @@ void DotRows(const GemmArgs& g, int64_t n) {
     const int64_t j = begin / g.block;
     const float* scale = g.scale == nullptr ? nullptr : g.scale + n * g.scale_row + j * g.scale_block;
     const DotTarget target = {g.c + j * g.c_block + n, g.ldc, scale, g.scale_row, j > 0 && g.c_block == 0};
-    int64_t ahead = kRows * g.ldw;
+    int64_t ahead = Ahead<F>(kRows * g.ldw);
     int64_t t = 0;
     for (; t + kDotTokens <= g.tokens; t += kDotTokens, ahead = 0)
       DotTile<kDotTokens, kRows>(a + t * g.lda, g.lda, w + begin, g.ldw, ahead, depth, target, t);

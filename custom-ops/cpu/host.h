@@ -26,14 +26,18 @@ void ForEach(Host& host, int64_t count, Function&& function) {
       &function);
 }
 
-/// `count` floats of the host's memory, 64-byte aligned. data() is null when there was none.
+/// `count` floats, 64-byte aligned: the host's memory, or where they are few the object's own, for the host
+/// takes a lock. data() is null when there was no memory.
 class FloatBuffer {
  public:
   FloatBuffer(Host& host, int64_t count) : host_(host) {
+    if (count <= kOwnFloats) return;
     constexpr size_t kAlignment = 64;
     memory_ = host.Allocate(static_cast<size_t>(count) * sizeof(float) + kAlignment);
     const uintptr_t address = reinterpret_cast<uintptr_t>(memory_);
-    data_ = reinterpret_cast<float*>((address + kAlignment - 1) / kAlignment * kAlignment);
+    data_ = memory_ == nullptr
+                ? nullptr
+                : reinterpret_cast<float*>((address + kAlignment - 1) / kAlignment * kAlignment);
   }
   ~FloatBuffer() {
     if (memory_ != nullptr) host_.Free(memory_);
@@ -41,12 +45,15 @@ class FloatBuffer {
   FloatBuffer(const FloatBuffer&) = delete;
   FloatBuffer& operator=(const FloatBuffer&) = delete;
 
-  float* data() const { return memory_ == nullptr ? nullptr : data_; }
+  float* data() const { return data_; }
 
  private:
+  static constexpr int64_t kOwnFloats = 1024;
+
   Host& host_;
-  void* memory_;
-  float* data_;
+  void* memory_ = nullptr;
+  alignas(64) float own_[kOwnFloats];
+  float* data_ = own_;
 };
 
 }  // namespace blockrank

@@ -17,6 +17,31 @@ bool HasAvx512() {
 }
 #endif
 
+std::vector<const PackedTable*> FindInt8() {
+  std::vector<const PackedTable*> found;
+#if defined(__x86_64__)
+  if (HasAvx512() && __builtin_cpu_supports("avx512vnni")) found.push_back(&Int8Avx512VnniTable());
+  if (HasAvx2() && __builtin_cpu_supports("avxvnni")) found.push_back(&Int8AvxVnniTable());
+  if (HasAvx2()) found.push_back(&Int8Avx2Table());
+#endif
+  found.push_back(&Int8PortableTable());
+  return found;
+}
+
+std::vector<const PackedTable*> FindBFloat16() {
+  std::vector<const PackedTable*> found;
+#if defined(__x86_64__)
+  if (HasAvx512() && __builtin_cpu_supports("avx512bf16")) found.push_back(&BFloat16Avx512Table());
+#endif
+  return found;
+}
+
+// Whether a table keeps to the vectors of the chosen instruction set.
+bool Within(const PackedTable& table, const IsaChoice& choice) {
+  const std::string isa = choice.kernels->name, name = table.name;
+  return isa == "avx512" || name == "portable" || (isa == "avx2" && name.rfind("avx512", 0) != 0);
+}
+
 std::string Names() {
   std::string names;
   for (const KernelTable* table : SupportedKernels())
@@ -55,6 +80,17 @@ const IsaChoice& ChosenIsa() {
   return choice;
 }
 
+const std::vector<const PackedTable*>& SupportedPacked(Compute compute) {
+  static const std::vector<const PackedTable*> int8 = FindInt8(), bfloat16 = FindBFloat16();
+  return compute == Compute::kInt8 ? int8 : bfloat16;
+}
+
+const PackedTable* ChosenPacked(Compute compute) {
+  for (const PackedTable* table : SupportedPacked(compute))
+    if (Within(*table, ChosenIsa())) return table;
+  return nullptr;
+}
+
 std::vector<std::string> CpuFeatures() {
   std::vector<std::string> found;
 #if defined(__x86_64__)
@@ -69,6 +105,7 @@ std::vector<std::string> CpuFeatures() {
   BLOCKRANK_FEATURE("avx512dq")
   BLOCKRANK_FEATURE("avx512vnni")
   BLOCKRANK_FEATURE("avx512bf16")
+  BLOCKRANK_FEATURE("avxvnni")
 #undef BLOCKRANK_FEATURE
 #endif
   return found;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cpu/kernel_table.h"
+#include "cpu/packed_table.h"
 
 namespace blockrank {
 
@@ -18,6 +19,13 @@ struct IsaChoice {
 
 /// Made once in a process.
 const IsaChoice& ChosenIsa();
+
+/// Tables of the packed engine for `compute` that this processor can run, fastest first: for int8 the last is
+/// "portable", for bfloat16 there may be none.
+const std::vector<const PackedTable*>& SupportedPacked(Compute compute);
+
+/// The first that is within ChosenIsa(); null where there is none, and the node computes in float.
+const PackedTable* ChosenPacked(Compute compute);
 
 /// Vector extensions of this processor, as the compiler names them.
 std::vector<std::string> CpuFeatures();

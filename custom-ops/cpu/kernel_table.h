@@ -32,11 +32,16 @@ struct GemmArgs {
   int64_t scale_block;
 };
 
-/// z[i, token, :] = Σ_j s[i, j, :] ⊙ t[j, token, :] over `width` columns (a multiple of panel_rows).
-/// s is [b_out, b_in, width], t is [b_in, tokens, width]; z has the strides given, in floats.
+/// z[i, token, :] = Σ_j s[i, j, :] ⊙ t[j, token, :] over `width` columns (whole vectors). All strides are in
+/// elements; s[i, j, c] is a vector at s + (i·b_in + j)·s_stride + c·s_column_stride for the c of its first
+/// column.
 struct CoupleArgs {
-  const float* s;
+  const void* s;
+  int64_t s_stride;
+  int64_t s_column_stride;
   const float* t;
+  int64_t t_block_stride;
+  int64_t t_token_stride;
   int64_t b_out;
   int64_t b_in;
   int64_t tokens;
@@ -66,7 +71,7 @@ struct KernelTable {
   /// tokens: panel_rows rows of W are transposed into `scratch`, then read from cache by every register tile.
   void (*gemm_dot[kDTypeCount])(const GemmArgs&);
   void (*gemm_panel[kDTypeCount])(const GemmArgs&);
-  void (*couple)(const CoupleArgs&);
+  void (*couple)(const CoupleArgs&);  // fp32 S
   void (*widen[kDTypeCount])(const void* source, int64_t count, float* target);
   void (*store[2][kActivationCount])(const StoreArgs&);  // [Y's type][activation]
 };

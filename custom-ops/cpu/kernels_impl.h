@@ -19,7 +19,7 @@ constexpr KernelTable MakeKernelTable(const char* name) {
           kPanelRows,
           {GemmDot<float>, GemmDot<Half>, GemmDot<BFloat16>, GemmDot<int8_t>},
           {GemmPanel<float>, GemmPanel<Half>, GemmPanel<BFloat16>, GemmPanel<int8_t>},
-          Couple,
+          Couple<float>,
           {Widen<float>, Widen<Half>, Widen<BFloat16>, Widen<int8_t>},
           {{StoreOutput<float, A::kNone>, StoreOutput<float, A::kRelu>, StoreOutput<float, A::kGelu>,
             StoreOutput<float, A::kGeluTanh>, StoreOutput<float, A::kSilu>},

@@ -14,8 +14,14 @@ constexpr int64_t kFewTokens[kDTypeCount] = {64, 64, 16, 64};
 constexpr int64_t kMaxTile = 132;
 constexpr int64_t kTileStep = 12;  // whole register tiles, of 12 tokens or 6
 constexpr int64_t kMinTile = 48;
-constexpr int64_t kTFloats = 128 * 1024;       // t of one task: 512 KiB, half of a usual L2
-constexpr int64_t kZFloats = 3 * 1024 * 1024;  // z of a batch: 12 MiB, to stay in the last-level cache
+constexpr int64_t kTFloats = 128 * 1024;  // t of one task: 512 KiB, half of a usual L2
+// z of a batch for each thread: 1 MiB, to stay in its L2. 12 MiB, for the last level, took 4 % longer at 512
+// tokens (GPT-2's layers).
+constexpr int64_t kZFloats = 256 * 1024;
+// Handing tasks to ONNX Runtime's threads and waiting for them takes 2 µs in each of the two stages (measured
+// on a 64 × 64 layer): not for less than this. A thread reads 15 bytes of factors in a ns, or does 45
+// multiply-adds.
+constexpr int64_t kSerialNanoseconds = 10000;
 // A task per thread would leave threads idle behind the slowest; four each keeps the tail short.
 constexpr int64_t kTasksPerThread = 4;
 
@@ -32,6 +38,15 @@ int64_t Chunk(int64_t size, int64_t others, int64_t wanted_tasks, int64_t step, 
   return std::clamp(CeilDiv(size, pieces) / step * step, step, std::max(step, limit / step * step));
 }
 
+// On one thread.
+int64_t Nanoseconds(const Problem& p) {
+  const Dims& d = p.dims;
+  const int64_t each =
+      p.structure == Structure::kMonarch ? d.in * d.b_out + d.out * d.b_in : d.in + d.out + d.b_in * d.b_out;
+  const int64_t numbers = d.rank * each;
+  return numbers * static_cast<int64_t>(SizeOf(p.factor_type)) / 15 + numbers * p.tokens / 45;
+}
+
 }  // namespace
 
 Plan MakePlan(const Problem& problem, const KernelTable& kernels, int64_t threads) {
@@ -39,14 +54,15 @@ Plan MakePlan(const Problem& problem, const KernelTable& kernels, int64_t thread
   const int64_t step = kernels.panel_rows;
   Plan plan;
   plan.few = problem.tokens <= kFewTokens[static_cast<int>(problem.factor_type)];
+  plan.serial = Nanoseconds(problem) < kSerialNanoseconds;
   // A row stride of a multiple of 2 KiB puts the register tile's rows of X into too few sets of the L1 cache.
   plan.copy_x = problem.x_type != DType::kFloat32 || (!plan.few && d.in % 512 == 0);
   plan.x_stride = RoundUp(d.in, 16) + 16;
   plan.z_stride = RoundUp(ZLength(problem), step) + 16;
 
   const bool blast = problem.structure == Structure::kBlast;
-  const int64_t batch_limit = std::max<int64_t>(kMinTile, kZFloats / (d.b_out * plan.z_stride));
-  plan.batch = std::min(problem.tokens, batch_limit);
+  const int64_t batch_limit = std::max<int64_t>(kMinTile, kZFloats * threads / (d.b_out * plan.z_stride));
+  plan.batch = std::min(problem.tokens, EvenTile(problem.tokens, batch_limit));
   const int64_t tile_limit =
       blast ? std::clamp<int64_t>(kTFloats / (d.b_in * step), kTileStep, kMaxTile) : kMaxTile;
   plan.tile = EvenTile(plan.batch, tile_limit);

@@ -9,6 +9,7 @@ namespace blockrank {
 
 struct Plan {
   bool few;            // dot products rather than panels
+  bool serial;         // too little work to share
   bool copy_x;         // X is widened, or copied to a row stride that does not alias in L1
   int64_t batch;       // tokens whose z exists at a time
   int64_t tile;        // tokens of one task

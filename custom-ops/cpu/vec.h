@@ -40,10 +40,24 @@ inline ShortVec LoadShorts(const void* p) {
   return v;
 }
 
-inline Vec Load(const int8_t* p) {
+inline CharVec LoadChars(const void* p) {
   CharVec v;
   std::memcpy(&v, p, sizeof v);
-  return __builtin_convertvector(__builtin_convertvector(v, IntVec), Vec);
+  return v;
+}
+
+// GCC 12 takes the generic conversion from 8 bits apart number by number.
+inline Vec Load(const int8_t* p) {
+#if defined(__AVX512F__)
+  const IntVec wide = (IntVec)_mm512_maskz_cvtepi8_epi32(0xffff, (__m128i)LoadChars(p));
+#elif defined(__AVX2__)
+  long long bits;
+  std::memcpy(&bits, p, sizeof bits);
+  const IntVec wide = (IntVec)_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(bits));
+#else
+  const IntVec wide = __builtin_convertvector(LoadChars(p), IntVec);
+#endif
+  return __builtin_convertvector(wide, Vec);
 }
 
 inline Vec Load(const BFloat16* p) { return (Vec)(__builtin_convertvector(LoadShorts(p), UintVec) << 16); }

@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 // Grows by one whenever a struct or a function below changes in a way that a caller must know.
-#define BLOCKRANK_CUDA_ABI_VERSION 2
+#define BLOCKRANK_CUDA_ABI_VERSION 3
 
 typedef enum blockrank_cuda_status {
   BLOCKRANK_CUDA_OK = 0,
@@ -43,7 +43,8 @@ typedef enum blockrank_cuda_structure {
 typedef enum blockrank_cuda_type {
   BLOCKRANK_CUDA_FLOAT32 = 0,
   BLOCKRANK_CUDA_FLOAT16 = 1,
-  BLOCKRANK_CUDA_BFLOAT16 = 2
+  BLOCKRANK_CUDA_BFLOAT16 = 2,
+  BLOCKRANK_CUDA_INT8 = 3  // V and U only: symmetric, with scales
 } blockrank_cuda_type;
 
 typedef enum blockrank_cuda_activation {
@@ -72,7 +73,8 @@ typedef struct blockrank_cuda_layer {
   int32_t device;  // CUDA ordinal
   blockrank_cuda_structure structure;
   blockrank_cuda_type io_type;      // X, B and Y
-  blockrank_cuda_type factor_type;  // V, S and U
+  blockrank_cuda_type factor_type;  // V, S and U; int8: V and U, while S and the scales are scale_type
+  blockrank_cuda_type scale_type;   // of int8 factors: float32 or float16; otherwise ignored
   blockrank_cuda_activation activation;
   blockrank_cuda_order output_order;
   blockrank_cuda_bias bias;
@@ -85,9 +87,11 @@ typedef struct blockrank_cuda_layer {
 
 typedef struct blockrank_cuda_plan blockrank_cuda_plan;
 
-// Device pointers of one call. X [tokens, in] and Y [tokens, out] are contiguous and must not overlap. S is
-// NULL unless the structure is BLAST, B is NULL without a bias. X, V, S and U should be 16-byte aligned:
-// others take a slower kernel.
+// Device pointers of one call. int8 factors come with scales: V[ρ, c] = v_scale[j, ρ]·v[ρ, c] for c in block
+// j, U[o, k] = u_scale[o]·u[o, k]; v_scale is [b_in, r] (Monarch: [b_out, b_in, r]), u_scale [out] (Monarch:
+// [out, b_in]). X [tokens, in] and Y [tokens, out] are contiguous and must not overlap. S is NULL unless the
+// structure is BLAST, B is NULL without a bias. X, V, S and U should be 16-byte aligned: others take a slower
+// kernel.
 typedef struct blockrank_cuda_tensors {
   const void* x;
   const void* v;
@@ -95,6 +99,8 @@ typedef struct blockrank_cuda_tensors {
   const void* u;
   const void* b;
   void* y;
+  const void* v_scale;  // NULL unless the factors are int8
+  const void* u_scale;
 } blockrank_cuda_tensors;
 
 // What a launch with so many tokens would run.

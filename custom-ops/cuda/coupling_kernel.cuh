@@ -100,19 +100,26 @@ __global__ void __launch_bounds__(kCouplingThreads, 2)
   __syncthreads();
   WaitForPreviousKernel();
 
+  // A thread copies one column j (and stores one row i) of every second token: its pointers move by a
+  // constant.
   const int64_t first = static_cast<int64_t>(blockIdx.y) * p.groups_per_block * 8;
-  const int groups =
-      static_cast<int>(min((p.tokens - first + 7) / 8, static_cast<int64_t>(p.groups_per_block)));
+  const int tokens = static_cast<int>(min(p.tokens - first, static_cast<int64_t>(p.groups_per_block) * 8));
+  const int groups = (tokens + 7) / 8, own = threadIdx.x / 8 % 16, n0 = threadIdx.x / 128;
+  const int64_t t_token = static_cast<int64_t>(p.b_in) * p.r, z_token = static_cast<int64_t>(p.b_out) * p.r;
+  const bool reads = rank_valid && own < p.b_in, writes = rank_valid && i0 + own < p.b_out;
+  const T* t_from = reads ? p.t + (first + n0) * t_token + own * p.r + rank : p.t;
+  T* z_to = p.z + (first + n0) * z_token + static_cast<int64_t>(i0 + own) * p.r + rank;
   const auto send = [&](int group) {
     if (group < groups) {
+      const uint32_t tile = tiles + group % kCouplingStages * kCouplingTileBytes;
 #pragma unroll
       for (int turn = 0; turn < 4; ++turn) {
-        const int row = threadIdx.x / 8 + turn * 32, n = row / 16, j = row % 16;
-        const int64_t token = first + group * 8 + n;
-        const bool valid = rank_valid && token < p.tokens && j < p.b_in;
-        CopyAsync16(CouplingRead(tiles + group % kCouplingStages * kCouplingTileBytes, n, j, chunk),
-                    valid ? p.t + (token * p.b_in + j) * p.r + rank : p.t, valid);
+        const int n = n0 + turn * 2;
+        const bool valid = reads && group * 8 + n < tokens;
+        if (reads || group < kCouplingStages)  // zeros of columns that do not exist stay
+          CopyAsync16(CouplingRead(tile, n, own, chunk), valid ? t_from + turn * 2 * t_token : p.t, valid);
       }
+      t_from += 8 * t_token;
     }
     CopyAsyncCommit();
   };
@@ -145,19 +152,17 @@ __global__ void __launch_bounds__(kCouplingThreads, 2)
       StoreShared16(CouplingWrite(out, 2 * q + w % 2, g + w / 2 * 8, warp),
                     make_uint4(packed[w][0], packed[w][1], packed[w][2], packed[w][3]));
     __syncthreads();
-    uint4 v[4];
+    if (writes) {
+      uint4 v[4];
 #pragma unroll
-    for (int turn = 0; turn < 4; ++turn) {
-      const int row = threadIdx.x / 8 + turn * 32;
-      v[turn] = LoadShared16(CouplingWrite(out, row / 16, row % 16, chunk));
-    }
+      for (int turn = 0; turn < 4; ++turn)
+        v[turn] = LoadShared16(CouplingWrite(out, n0 + turn * 2, own, chunk));
 #pragma unroll
-    for (int turn = 0; turn < 4; ++turn) {
-      const int row = threadIdx.x / 8 + turn * 32, i = row % 16;
-      const int64_t token = first + group * 8 + row / 16;
-      if (rank_valid && token < p.tokens && i0 + i < p.b_out)
-        *reinterpret_cast<uint4*>(p.z + (token * p.b_out + i0 + i) * p.r + rank) = v[turn];
+      for (int turn = 0; turn < 4; ++turn)
+        if (group * 8 + n0 + turn * 2 < tokens)
+          *reinterpret_cast<uint4*>(z_to + turn * 2 * z_token) = v[turn];
     }
+    z_to += 8 * z_token;
   }
 }
 

@@ -7,18 +7,38 @@
 namespace blockrank::cuda {
 namespace {
 
-static_assert(kDecodeRingBytes == kDecodeRingSharedBytes);
-static_assert(DecodeSharedBytes(3, 5, true) == kDecodeRingBytes +
-                                                   (2 * 3 + kDecodeWarps) * kDecodeTokens * kDecodeRows * 4 +
-                                                   3 * 5 * kDecodeRows * 2);
+static_assert(kDecodeTokens == kDecodeMaxTokens);
+static_assert(DecodeSharedBytes({3, 5, true, 2, 2}) == kDecodeRingBytes +
+                                                           (3 * 3 + kDecodeWarps) * 2 * kDecodeRows * 4 +
+                                                           8 * 4 + 3 * 5 * kDecodeRows * 2);
 
-template <class T>
+DecodeShared SharedOf(const Plan& plan, int64_t tokens) {
+  const blockrank_cuda_layer& l = plan.layer;
+  const bool int8 = l.factor_type == BLOCKRANK_CUDA_INT8;
+  return {l.b_in, l.b_out, l.structure == BLOCKRANK_CUDA_BLAST, tokens,
+          int8 && l.scale_type == BLOCKRANK_CUDA_FLOAT32 ? 4 : 2};
+}
+
+// Blocks that share a row group's columns: doubled until every multiprocessor has one or a block's share of V
+// is small.
+int Members(const Plan& plan, int groups, int64_t row_bytes) {
+  constexpr int64_t kSmallShare = 24 << 10;
+  if (!plan.device.programmatic_launch) return 1;
+  int members = 1;
+  while (members < 8 && groups * members * 10 < 9 * plan.device.multiprocessors &&
+         row_bytes * kDecodeRows > kSmallShare * members)
+    members *= 2;
+  return members;
+}
+
+template <class T, class W, class S>
 cudaError_t Stage1(const Call& call, T* z) {
   const blockrank_cuda_layer& l = call.plan->layer;
-  DecodeStage1Params<T> d = {};
+  DecodeStage1Params<T, W, S> d = {};
   d.x = InputOf<T>(call);
-  d.v = static_cast<const T*>(call.tensors->v);
-  d.s = static_cast<const T*>(call.tensors->s);
+  d.v = static_cast<const W*>(call.tensors->v);
+  d.v_scale = ScalesOf<Scales>(*call.plan, call.tensors->v_scale);
+  d.s = static_cast<const S*>(call.tensors->s);
   d.z = z;
   d.tokens = static_cast<int>(call.tokens);
   d.b_in = static_cast<int>(l.b_in);
@@ -27,8 +47,9 @@ cudaError_t Stage1(const Call& call, T* z) {
   d.r = static_cast<int>(l.r);
   d.rows = static_cast<int>(l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_out * l.r : l.r);
   d.in = l.in;
-  return LaunchKernel(call, DecodeStage1Kernel<T>, dim3(d.rows / kDecodeRows), kDecodeWarps * 32,
-                      DecodeSharedBytes(l.b_in, l.b_out, d.s != nullptr), 1, d);
+  const int groups = d.rows / kDecodeRows, members = Members(*call.plan, groups, l.in * sizeof(W));
+  return LaunchKernel(call, DecodeStage1Kernel<T, W, S>, dim3(groups * members), kDecodeWarps * 32,
+                      DecodeSharedBytes(SharedOf(*call.plan, call.tokens)), members, d);
 }
 
 // Warps per row group: as few as give every multiprocessor a block, since splitting costs a reduction.
@@ -38,52 +59,59 @@ int Splits(const Plan& plan, int groups) {
   return splits;
 }
 
-template <class T>
+template <class T, class W>
 cudaError_t Stage2(const Call& call, const T* z) {
   const blockrank_cuda_layer& l = call.plan->layer;
-  DecodeStage2Params<T> d = {};
+  const bool monarch = l.structure == BLOCKRANK_CUDA_MONARCH, scaled = call.tensors->u_scale != nullptr;
+  DecodeStage2Params<T, W> d = {};
   d.z = z;
-  d.u = static_cast<const T*>(call.tensors->u);
+  d.u = static_cast<const W*>(call.tensors->u);
+  d.u_scale = ScalesOf<Scales>(*call.plan, call.tensors->u_scale);
   d.y = OutputOf<T>(call);
   d.out = l.out;
   d.tokens = static_cast<int>(call.tokens);
   d.b_out = static_cast<int>(l.b_out);
   d.q = static_cast<int>(call.plan->q);
-  d.k = static_cast<int>(l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_in * l.r : l.r);
+  d.b = monarch && scaled ? static_cast<int>(l.b_in) : 1;
+  d.p = static_cast<int>(monarch && !scaled ? l.b_in * l.r : l.r);
   d.row_stride = l.output_order == BLOCKRANK_CUDA_INTERLEAVED ? d.b_out : 1;
   d.groups_per_block = (d.q + kDecodeRows - 1) / kDecodeRows;
   const int groups = d.groups_per_block * d.b_out;
   d.splits = Splits(*call.plan, groups);
   d.epilogue = EpilogueOf<T, Epilogue<T>>(call);
   const int groups_per_cta = kDecodeWarps / d.splits;
-  return LaunchKernel(call, DecodeStage2Kernel<T>, dim3((groups + groups_per_cta - 1) / groups_per_cta),
+  return LaunchKernel(call, DecodeStage2Kernel<T, W>, dim3((groups + groups_per_cta - 1) / groups_per_cta),
                       kDecodeWarps * 32, kDecodeRingBytes, 1, d);
 }
 
-template <class T>
-cudaError_t EnqueueTyped(const Call& call) {
-  T* z = static_cast<T*>(call.workspace);
-  BLOCKRANK_RETURN_IF_ERROR(Stage1<T>(call, z));
-  return Stage2<T>(call, z);
-}
-
-template <class T>
-cudaError_t PrepareTyped(const Plan& plan) {
-  // A kernel is shared by all plans: its limit must hold for the largest of them.
-  BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(DecodeStage1Kernel<T>, plan.device.shared_bytes));
-  return PrepareKernel(DecodeStage2Kernel<T>, kDecodeRingBytes);
+// f.operator()<T, W, S>() for the plan's types: S is T beside 16-bit factors, float32 or float16 beside int8.
+template <class Function>
+cudaError_t WithTypes(const blockrank_cuda_layer& l, Function f) {
+  const auto with_factor = [&]<class T>() {
+    if (l.factor_type != BLOCKRANK_CUDA_INT8) return f.template operator()<T, T, T>();
+    return l.scale_type == BLOCKRANK_CUDA_FLOAT32 ? f.template operator()<T, int8_t, float>()
+                                                  : f.template operator()<T, int8_t, __half>();
+  };
+  return l.io_type == BLOCKRANK_CUDA_FLOAT16 ? with_factor.template operator()<__half>()
+                                             : with_factor.template operator()<__nv_bfloat16>();
 }
 
 }  // namespace
 
 cudaError_t PrepareDecode(const Plan& plan) {
-  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan)
-                                                      : PrepareTyped<__nv_bfloat16>(plan);
+  // A kernel is shared by all plans: its limit must hold for the largest of them.
+  return WithTypes(plan.layer, [&]<class T, class W, class S>() {
+    BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(DecodeStage1Kernel<T, W, S>, plan.device.shared_bytes));
+    return PrepareKernel(DecodeStage2Kernel<T, W>, kDecodeRingBytes);
+  });
 }
 
 cudaError_t EnqueueDecode(const Call& call) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? EnqueueTyped<__half>(call)
-                                                            : EnqueueTyped<__nv_bfloat16>(call);
+  return WithTypes(call.plan->layer, [&]<class T, class W, class S>() {
+    T* z = static_cast<T*>(call.workspace);
+    BLOCKRANK_RETURN_IF_ERROR((Stage1<T, W, S>(call, z)));
+    return Stage2<T, W>(call, z);
+  });
 }
 
 }  // namespace blockrank::cuda

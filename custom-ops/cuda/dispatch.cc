@@ -7,10 +7,6 @@
 namespace blockrank::cuda {
 namespace {
 
-// One product of the streaming kernels holds 8 tokens; more took them longer than the GEMMs (measured on an
-// H200).
-constexpr int64_t kDecodeMaxTokens = 8;
-
 constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // First usable row whose grid fills the device; failing that the usable row with the most blocks, which the
@@ -29,9 +25,10 @@ int PickTile(const Tile (&tiles)[kCount], const LayerShape& shape, const Device&
   return last;
 }
 
-int PickGemmTile(const LayerShape& shape, const Device& device, int64_t tokens, int64_t rows,
+int PickGemmTile(const LayerShape& shape, const Device& device, int64_t tokens, int64_t rows, int64_t k,
                  int64_t batches) {
   return PickTile(kGemmTiles, shape, device, tokens, [&](const GemmTile& tile) {
+    if (k < tile.min_k) return 0.0;
     return static_cast<double>(CeilDiv(tokens, tile.m) * CeilDiv(rows, tile.n) * batches);
   });
 }
@@ -64,13 +61,15 @@ bool CanUse(Program program, const LayerShape& shape, const Device& device, int6
   // Rows are counted in 32 bits by the tensor-core kernels.
   constexpr int64_t kMaxRows = int64_t{1} << 30;
   const bool small = std::max({shape.in, shape.out, shape.b_in * shape.b_out * shape.r}) < kMaxRows;
-  if (device.sm < 80 || !shape.tensor_types || !shape.aligned || !small) return false;
+  if (device.sm < 80 || (!shape.tensor_types && !shape.int8) || !shape.aligned || !small) return false;
   if (program == Program::kDecode) {
-    const bool coupled = shape.structure == BLOCKRANK_CUDA_BLAST;
-    return tokens <= kDecodeMaxTokens &&
-           DecodeSharedBytes(shape.b_in, shape.b_out, coupled) <= device.shared_bytes;
+    const DecodeShared shared = {shape.b_in, shape.b_out, shape.structure == BLOCKRANK_CUDA_BLAST,
+                                 std::min(tokens, kDecodeMaxTokens), shape.int8 ? 4 : 2};
+    return tokens <= (shape.int8 ? kDecodeMaxTokensInt8 : kDecodeMaxTokens) &&
+           DecodeSharedBytes(shared) <= device.shared_bytes;
   }
   if (program == Program::kTensor) return true;
+  if (shape.int8) return false;
   if (shape.structure != BLOCKRANK_CUDA_BLAST || shape.b_in > 16 || shape.b_out > 16) return false;
   return std::any_of(std::begin(kBlastTiles), std::end(kBlastTiles),
                      [&](const BlastTile& tile) { return CanUse(tile, shape, device); });
@@ -78,24 +77,25 @@ bool CanUse(Program program, const LayerShape& shape, const Device& device, int6
 
 Choice Choose(const LayerShape& shape, const Device& device, int64_t tokens) {
   const bool coupled = shape.structure == BLOCKRANK_CUDA_BLAST;
+  const int64_t k = shape.structure == BLOCKRANK_CUDA_MONARCH ? shape.b_in * shape.r : shape.r;
   if (CanUse(Program::kDecode, shape, device, tokens))
     return {Program::kDecode, -1, -1, "decode", "few tokens: bound by the bytes of the factors", 2};
   if (CanUse(Program::kBlast, shape, device, tokens) && PreferFused(shape, tokens))
     return {Program::kBlast,
             PickBlastTile(shape, device, tokens),
-            PickGemmTile(shape, device, tokens, shape.q, shape.b_out),
+            PickGemmTile(shape, device, tokens, shape.q, k, shape.b_out),
             "fused blast",
             "little t: it stays in shared memory and a launch is saved",
             2};
   if (CanUse(Program::kTensor, shape, device, tokens)) {
     const int64_t rows = shape.structure == BLOCKRANK_CUDA_MONARCH ? shape.b_out * shape.r : shape.r;
     return {Program::kTensor,
-            PickGemmTile(shape, device, tokens, rows, shape.b_in),
-            PickGemmTile(shape, device, tokens, shape.q, shape.b_out),
+            PickGemmTile(shape, device, tokens, rows, shape.p, shape.b_in),
+            PickGemmTile(shape, device, tokens, shape.q, k, shape.b_out),
             coupled ? "blast" : "two GEMMs",
             coupled ? "t and z pass through L2, the coupling on tensor cores"
                     : "no coupling: stage 1 writes what stage 2 reads",
-            coupled ? 3 : 2};
+            (coupled ? 3 : 2) + (shape.int8 ? 1 : 0)};
   }
   return {Program::kGeneral, -1, -1, "general", "float32, mixed types, or rows that do not start at 16 bytes",
           coupled ? 3 : 2};

@@ -1,7 +1,8 @@
 // Launches of gemm_kernel.cuh: stage 1 without fusion, and stage 2.
+#include <algorithm>
 #include <climits>
 
-#include "gemm_kernel.cuh"
+#include "persistent_kernel.cuh"
 #include "plan.h"
 #include "tensor_map.h"
 
@@ -12,21 +13,21 @@ namespace {
 template <class T, class Function>
 cudaError_t WithTile(int row, Function f) {
   switch (row) {
-    case 0:
-      return f.template operator()<MmaWarpgroup<T, 128, 128>, 3>();
-    case 1:
-      return f.template operator()<MmaWarpgroup<T, 128, 64>, 4>();
-    case 2:
-      return f.template operator()<MmaWarpgroup<T, 64, 64>, 4>();
     case 3:
-      return f.template operator()<MmaSync<T, 128, 128>, 3>();
+      return f.template operator()<MmaWarpgroup<T, 128, 128>, 3>();
     case 4:
+      return f.template operator()<MmaWarpgroup<T, 128, 64>, 4>();
+    case 5:
+      return f.template operator()<MmaWarpgroup<T, 64, 64>, 4>();
+    case 6:
+      return f.template operator()<MmaSync<T, 128, 128>, 3>();
+    case 7:
       return f.template operator()<MmaSync<T, 64, 64>, 4>();
     default:
       return cudaErrorInvalidValue;
   }
 }
-static_assert(kGemmTileCount == 5);
+static_assert(kGemmTileCount == 8);
 
 // The copy engine's view of both operands. All blocks are full here, so extents end them.
 template <class T>
@@ -37,14 +38,47 @@ cudaError_t EncodeMaps(const Call& call, const GemmTile& tile, int64_t batches, 
   // Strides must not fall from one dimension to the next: rows of a block lie closer than blocks in U,
   // farther in V.
   g.b_batch_last = g.b_row < g.b_batch;
-  const TensorMapShape by_row = {g.b, g.k, batches, g.b_batch, g.n, g.b_row, 1, tile.n};
-  const TensorMapShape by_batch = {g.b, g.k, g.n, g.b_row, batches, g.b_batch, tile.n, 1};
+  const int rows = tile.n / std::max(tile.cluster, 1);
+  const TensorMapShape by_row = {g.b, g.k, batches, g.b_batch, g.n, g.b_row, 1, rows};
+  const TensorMapShape by_batch = {g.b, g.k, g.n, g.b_row, batches, g.b_batch, rows, 1};
   return EncodeTensorMap(g.b_batch_last ? by_batch : by_row, type, &g.b_map.map);
+}
+
+// f.operator()<N, kCluster>() for a row of kGemmTiles with a cluster.
+template <class Function>
+cudaError_t WithPersistent(int row, Function f) {
+  switch (row) {
+    case 0:
+      return f.template operator()<256, 2>();
+    case 1:
+      return f.template operator()<128, 2>();
+    case 2:
+      return f.template operator()<128, 1>();
+    default:
+      return cudaErrorInvalidValue;
+  }
+}
+constexpr int kPersistentRows = 3;
+
+template <class T>
+cudaError_t LaunchPersistent(const Call& call, int row, const GemmParams<T>& params) {
+  const GemmTile& tile = kGemmTiles[row];
+  return WithPersistent(row, [&]<int N, int kCluster>() {
+    if (tile.n != N || tile.cluster != kCluster) return cudaErrorInvalidValue;
+    const int64_t m = int64_t{kPersistentM} * kCluster;
+    const int64_t tiles = ((params.tokens + m - 1) / m) * ((params.n + N - 1) / N) * params.batches;
+    const int64_t clusters = std::min<int64_t>(tiles, call.plan->device.multiprocessors / kCluster);
+    return LaunchKernel(call, PersistentGemmKernel<T, N, kCluster>,
+                        dim3(static_cast<unsigned>(clusters * kCluster)), kPersistentThreads,
+                        PersistentShape<N>::kSharedBytes, kCluster, params);
+  });
 }
 
 template <class T>
 cudaError_t LaunchGemm(const Call& call, int row, GemmParams<T>& params, int64_t batches) {
   if (kGemmTiles[row].wgmma) BLOCKRANK_RETURN_IF_ERROR(EncodeMaps(call, kGemmTiles[row], batches, params));
+  params.batches = static_cast<int>(batches);
+  if (row < kPersistentRows) return LaunchPersistent(call, row, params);
   return WithTile<T>(row, [&]<class Mma, int kStages>() {
     const GemmTile& tile = kGemmTiles[row];
     static_assert(Mma::kThreads <= 1024);
@@ -115,11 +149,18 @@ cudaError_t Stage2(const Call& call, const Choice& choice, const T* z) {
 
 template <class T>
 cudaError_t PrepareTyped(const Plan& plan) {
-  for (int row = 0; row < kGemmTileCount; ++row)
-    if (CanUse(kGemmTiles[row], ShapeOf(plan), plan.device))
+  for (int row = 0; row < kGemmTileCount; ++row) {
+    if (!CanUse(kGemmTiles[row], ShapeOf(plan), plan.device)) continue;
+    if (row < kPersistentRows) {
+      BLOCKRANK_RETURN_IF_ERROR(WithPersistent(row, [&]<int N, int kCluster>() {
+        return PrepareKernel(PersistentGemmKernel<T, N, kCluster>, PersistentShape<N>::kSharedBytes);
+      }));
+    } else {
       BLOCKRANK_RETURN_IF_ERROR(WithTile<T>(row, [&]<class Mma, int kStages>() {
         return PrepareKernel(GemmKernel<T, Mma, kStages>, SharedBytes(kGemmTiles[row]));
       }));
+    }
+  }
   return cudaSuccess;
 }
 

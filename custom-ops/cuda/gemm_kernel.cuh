@@ -26,8 +26,9 @@ struct GemmParams {
   int k, k_total, k_step;            // columns of a batch: min(k, k_total − batch·k_step)
   bool vector_store;                 // 8 neighbours in n are 16 aligned bytes in C
   bool is_output;                    // apply the epilogue
-  TensorMap a_map, b_map;            // for wgmma tiles: (k, batch, row)
-  bool b_batch_last;                 // b_map is (k, row, batch)
+  int batches;
+  TensorMap a_map, b_map;  // for wgmma tiles: (k, batch, row)
+  bool b_batch_last;       // b_map is (k, row, batch)
   Epilogue<T> epilogue;
 };
 
@@ -53,45 +54,60 @@ __device__ __forceinline__ void StageOutput(const float (&acc)[Mma::kMI][Mma::kN
     }
 }
 
-// Bias, activation, rounding to T, and the stores. A thread keeps its 8 columns and walks down the rows, so
-// that their place in C and their bias are worked out once (per row, the divisions cost more than the GEMM of
-// a short k).
+// 8 neighbouring columns of C that a thread owns: their place and their bias are worked out once, and it
+// walks down the rows (per row, the divisions cost more than the GEMM of a short k).
+template <class T>
+class OutputColumns {
+ public:
+  __device__ OutputColumns(const GemmParams<T>& p, int batch, int n, int n_valid)
+      : c_(p.c + batch * p.c_batch + n / p.c_group * p.c_group_stride + n % p.c_group * p.c_column),
+        valid_(n_valid - n),
+        whole_(p.vector_store && valid_ >= 8) {
+    if (!p.is_output || p.epilogue.bias == nullptr) return;
+    const int64_t feature = batch * p.c_batch + n * p.c_column;
+#pragma unroll
+    for (int e = 0; e < 8; ++e)
+      if (e < valid_) bias_[e] = ToFloat(p.epilogue.bias[(feature + e * p.c_column) * p.epilogue.bias_step]);
+  }
+
+  // Bias, activation, rounding to T, and the stores of row m.
+  template <bool kActivate>
+  __device__ __forceinline__ void Store(const GemmParams<T>& p, float (&v)[8], int64_t m) const {
+#pragma unroll
+    for (int e = 0; e < 8; ++e) v[e] += bias_[e];
+    if constexpr (kActivate) ActivateAll(v, p.epilogue.activation);
+    T* c = c_ + m * p.c_row;
+    if (whole_) {
+      *reinterpret_cast<uint4*>(c) =
+          make_uint4(Pack2<T>(v[0], v[1]), Pack2<T>(v[2], v[3]), Pack2<T>(v[4], v[5]), Pack2<T>(v[6], v[7]));
+    } else {
+#pragma unroll
+      for (int e = 0; e < 8; ++e)
+        if (e < valid_) c[e * p.c_column] = FromFloat<T>(v[e]);
+    }
+  }
+
+ private:
+  T* c_;
+  int valid_;
+  bool whole_;
+  float bias_[8] = {};
+};
+
 template <class T, class Mma, bool kActivate>
 __device__ __forceinline__ void StoreOutput(const GemmParams<T>& p, const float* staged, int batch,
                                             int64_t m0, int n0, int n_valid) {
   constexpr int kChunks = Mma::kN / 8, kRowStep = Mma::kThreads / kChunks;
   const int chunk = threadIdx.x % kChunks, first = threadIdx.x / kChunks, n = n0 + chunk * 8;
   if (n >= n_valid) return;
-  float bias[8] = {};
-  if (p.is_output && p.epilogue.bias != nullptr) {
-    const int64_t feature = batch * p.c_batch + n * p.c_column;
-#pragma unroll
-    for (int e = 0; e < 8; ++e)
-      if (n + e < n_valid)
-        bias[e] = ToFloat(p.epilogue.bias[(feature + e * p.c_column) * p.epilogue.bias_step]);
-  }
-  const bool whole = p.vector_store && n + 8 <= n_valid;
+  const OutputColumns<T> columns(p, batch, n, n_valid);
   const int rows = static_cast<int>(min(p.tokens - m0, static_cast<int64_t>(Mma::kM)));
-  T* c = p.c + (m0 + first) * p.c_row + batch * p.c_batch + n / p.c_group * p.c_group_stride +
-         n % p.c_group * p.c_column;
-  const float* source = staged + first * kStagedRow<Mma> + chunk * 8;
 #pragma unroll(kActivate ? 1 : 4)
-  for (int row = first; row < rows;
-       row += kRowStep, c += kRowStep * p.c_row, source += kRowStep * kStagedRow<Mma>) {
-    const float4 low = reinterpret_cast<const float4*>(source)[0],
-                 high = reinterpret_cast<const float4*>(source)[1];
+  for (int row = first; row < rows; row += kRowStep) {
+    const float4* source = reinterpret_cast<const float4*>(staged + row * kStagedRow<Mma> + chunk * 8);
+    const float4 low = source[0], high = source[1];
     float v[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-#pragma unroll
-    for (int e = 0; e < 8; ++e) v[e] += bias[e];
-    if constexpr (kActivate) ActivateAll(v, p.epilogue.activation);
-    if (whole) {
-      *reinterpret_cast<uint4*>(c) =
-          make_uint4(Pack2<T>(v[0], v[1]), Pack2<T>(v[2], v[3]), Pack2<T>(v[4], v[5]), Pack2<T>(v[6], v[7]));
-    } else {
-#pragma unroll
-      for (int e = 0; e < 8; ++e)
-        if (n + e < n_valid) c[e * p.c_column] = FromFloat<T>(v[e]);
-    }
+    columns.template Store<kActivate>(p, v, m0 + row);
   }
 }
 
@@ -129,6 +145,10 @@ __global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_co
     const int steps = (k + kTileK - 1) / kTileK;
     const auto ignore = [](const GemmCursor&) {};
     if constexpr (Mma::kAsync) {
+      if (threadIdx.x == Mma::kThreads) {
+        PrefetchMap(p.b_map);
+        PrefetchMap(p.a_map);
+      }
       const auto load_weights = [&](const GemmCursor& at, uint32_t stage, uint32_t barrier) {
         CopyBox(stage + Mma::kM * kTileRowBytes, p.b_map, at.column, p.b_batch_last ? n0 : batch,
                 p.b_batch_last ? batch : n0, barrier);

@@ -38,6 +38,7 @@ cudaError_t Stage1(const Call& call, float* t) {
   g.n_stride = 1;
   g.k = g.k_step = p;
   g.k_total = l.in;
+  g.scales = ScalesOf<Scales>(*call.plan, call.tensors->v_scale);
   return LaunchGemm(call, g, l.b_in);
 }
 
@@ -65,6 +66,11 @@ cudaError_t Stage2(const Call& call, const float* z) {
   g.n_stride = g.c_column;
   g.k = g.k_total = k;
   g.epilogue = EpilogueOf<X, Epilogue<X>>(call);
+  g.scales = ScalesOf<Scales>(*call.plan, call.tensors->u_scale);
+  if (l.structure == BLOCKRANK_CUDA_MONARCH && g.scales.values != nullptr) {
+    g.scale_columns = l.r;
+    g.scales_per_row = l.b_in;
+  }
   return LaunchGemm(call, g, l.b_out);
 }
 
@@ -77,7 +83,7 @@ cudaError_t Coupling(const Call& call, const TT* t, TZ* z) {
                       static_cast<int>(l.b_out), l.r);
 }
 
-template <class X, class F>
+template <class X, class F, class S>
 cudaError_t EnqueueTyped(const Call& call) {
   const blockrank_cuda_layer& l = call.plan->layer;
   float* t = static_cast<float*>(call.workspace);
@@ -85,29 +91,32 @@ cudaError_t EnqueueTyped(const Call& call) {
   BLOCKRANK_RETURN_IF_ERROR((Stage1<X, F>(call, t)));
   if (l.structure == BLOCKRANK_CUDA_BLAST) {
     z = t + call.tokens * l.b_in * l.r;
-    BLOCKRANK_RETURN_IF_ERROR((Coupling<float, F, float>(call, t, z)));
+    BLOCKRANK_RETURN_IF_ERROR((Coupling<float, S, float>(call, t, z)));
   }
   return Stage2<X, F>(call, z);
 }
 
-template <class X, class F>
+template <class X, class F, class S>
 cudaError_t PrepareTyped() {
   BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(GeneralGemmKernel<X, F, float>, 0));
   BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(GeneralGemmKernel<float, F, X>, 0));
-  return PrepareKernel(CouplingKernel<float, F, float>, 0);
+  return PrepareKernel(CouplingKernel<float, S, float>, 0);
 }
 
-// f.operator()<X, F>() for the plan's types.
+// f.operator()<X, F, S>() for the plan's types: of X, of V and U, of S.
 template <class Function>
 cudaError_t WithTypes(const blockrank_cuda_layer& layer, Function f) {
   const auto with_factor = [&]<class X>() {
     switch (layer.factor_type) {
       case BLOCKRANK_CUDA_FLOAT16:
-        return f.template operator()<X, __half>();
+        return f.template operator()<X, __half, __half>();
       case BLOCKRANK_CUDA_BFLOAT16:
-        return f.template operator()<X, __nv_bfloat16>();
+        return f.template operator()<X, __nv_bfloat16, __nv_bfloat16>();
+      case BLOCKRANK_CUDA_INT8:
+        return layer.scale_type == BLOCKRANK_CUDA_FLOAT16 ? f.template operator()<X, int8_t, __half>()
+                                                          : f.template operator()<X, int8_t, float>();
       default:
-        return f.template operator()<X, float>();
+        return f.template operator()<X, float, float>();
     }
   };
   switch (layer.io_type) {
@@ -127,11 +136,12 @@ cudaError_t PrepareGeneral(const Plan& plan) {
     BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(CouplingKernel<__half, __half, __half>, 0));
   if (plan.layer.io_type == BLOCKRANK_CUDA_BFLOAT16)
     BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(CouplingKernel<__nv_bfloat16, __nv_bfloat16, __nv_bfloat16>, 0));
-  return WithTypes(plan.layer, [&]<class X, class F>() { return PrepareTyped<X, F>(); });
+  return WithTypes(plan.layer, [&]<class X, class F, class S>() { return PrepareTyped<X, F, S>(); });
 }
 
 cudaError_t EnqueueGeneral(const Call& call) {
-  return WithTypes(call.plan->layer, [&]<class X, class F>() { return EnqueueTyped<X, F>(call); });
+  return WithTypes(call.plan->layer,
+                   [&]<class X, class F, class S>() { return EnqueueTyped<X, F, S>(call); });
 }
 
 cudaError_t EnqueueGeneralCoupling(const Call& call, const void* t, void* z) {

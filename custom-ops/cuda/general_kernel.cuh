@@ -20,17 +20,24 @@ struct GeneralGemmParams {
   int64_t c_row, c_batch, c_column, c_group_stride, c_group;
   int64_t m, n, n_total, n_step, n_stride, k, k_total, k_step;
   Epilogue<TC> epilogue;
+  // Scales of int8 weights: of whole rows, in the order of C (`scale_columns` 0), or of every so many columns
+  // of a row.
+  Scales scales;
+  int64_t scale_columns, scales_per_row;
 };
 
 constexpr int kGeneralTile = 64, kGeneralK = 16, kGeneralThreads = 256;
 
-template <class T>
+// scale(row, column) multiplies the elements.
+template <class T, class Scale>
 __device__ __forceinline__ void LoadGeneralTile(float (&tile)[kGeneralK][kGeneralTile + 4], const T* base,
-                                                int64_t stride, int64_t rows, int64_t column,
-                                                int64_t columns) {
+                                                int64_t stride, int64_t rows, int64_t column, int64_t columns,
+                                                Scale scale) {
   for (int i = threadIdx.x; i < kGeneralTile * kGeneralK; i += kGeneralThreads) {
     const int kk = i % kGeneralK, row = i / kGeneralK;
-    tile[kk][row] = row < rows && column + kk < columns ? ToFloat(base[row * stride + column + kk]) : 0.0f;
+    tile[kk][row] = row < rows && column + kk < columns
+                        ? ToFloat(base[row * stride + column + kk]) * scale(row, column + kk)
+                        : 0.0f;
   }
 }
 
@@ -51,8 +58,12 @@ __global__ void __launch_bounds__(kGeneralThreads)
   const int row = threadIdx.x / 16 * 4, column = threadIdx.x % 16 * 4;
   float acc[4][4] = {};
   for (int64_t k0 = 0; k0 < k; k0 += kGeneralK) {
-    LoadGeneralTile(a, a_base, p.a_row, p.m - m0, k0, k);
-    LoadGeneralTile(b, b_base, p.b_row, n - n0, k0, k);
+    LoadGeneralTile(a, a_base, p.a_row, p.m - m0, k0, k, [](int64_t, int64_t) { return 1.0f; });
+    LoadGeneralTile(b, b_base, p.b_row, n - n0, k0, k, [&](int64_t row_of_b, int64_t c) {
+      if (p.scale_columns == 0) return 1.0f;
+      return p.scales[(batch * p.c_batch + (n0 + row_of_b) * p.c_column) * p.scales_per_row +
+                      c / p.scale_columns];
+    });
     __syncthreads();
 #pragma unroll
     for (int kk = 0; kk < kGeneralK; ++kk) {
@@ -72,7 +83,8 @@ __global__ void __launch_bounds__(kGeneralThreads)
       if (m >= p.m || c >= n) continue;
       const int64_t offset =
           batch * p.c_batch + c / p.c_group * p.c_group_stride + c % p.c_group * p.c_column;
-      p.c[m * p.c_row + offset] = FromFloat<TC>(p.epilogue(acc[i][e], offset));
+      const float sum = p.scale_columns == 0 ? acc[i][e] * p.scales[offset] : acc[i][e];
+      p.c[m * p.c_row + offset] = FromFloat<TC>(p.epilogue(sum, offset));
     }
 }
 

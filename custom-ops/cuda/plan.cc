@@ -80,10 +80,13 @@ blockrank_cuda_status CheckLayer(const blockrank_cuda_layer& l, const Report& re
                        BLOCKRANK_CUDA_ABI_VERSION, l.abi_version);
   const auto in_range = [](int value, int last) { return value >= 0 && value <= last; };
   if (!in_range(l.structure, BLOCKRANK_CUDA_LOW_RANK) || !in_range(l.io_type, BLOCKRANK_CUDA_BFLOAT16) ||
-      !in_range(l.factor_type, BLOCKRANK_CUDA_BFLOAT16) || !in_range(l.activation, BLOCKRANK_CUDA_SILU) ||
+      !in_range(l.factor_type, BLOCKRANK_CUDA_INT8) || !in_range(l.activation, BLOCKRANK_CUDA_SILU) ||
       !in_range(l.output_order, BLOCKRANK_CUDA_INTERLEAVED) || !in_range(l.bias, BLOCKRANK_CUDA_BIAS_SCALAR))
     return report.Fail(invalid,
                        "layer: structure, a type, activation, output_order or bias is no value of its enum");
+  if (l.factor_type == BLOCKRANK_CUDA_INT8 && l.scale_type != BLOCKRANK_CUDA_FLOAT32 &&
+      l.scale_type != BLOCKRANK_CUDA_FLOAT16)
+    return report.Fail(invalid, "layer: scale_type of int8 factors must be float32 or float16");
   if (l.in < 1 || l.out < 1 || l.r < 1)
     return report.Fail(invalid, "layer: expected in, out and r of at least 1, found %lld, %lld and %lld",
                        static_cast<long long>(l.in), static_cast<long long>(l.out),
@@ -121,17 +124,35 @@ cudaError_t ReadDevice(int ordinal, Device* device) {
   return ReadImage(device);
 }
 
+// z over t where both have one shape and the coupling reads all of t that its results replace: the scratch
+// then stays in L2 for twice the tokens.
+bool CouplesInPlace(const Plan& plan) {
+  return plan.layer.b_in == plan.layer.b_out && plan.layer.b_in <= kTensorCouplingBlocks;
+}
+
 // Scratch elements of one token and their size.
 int64_t BytesPerToken(const Plan& plan, Program program) {
   const blockrank_cuda_layer& l = plan.layer;
   const bool blast = l.structure == BLOCKRANK_CUDA_BLAST, general = program == Program::kGeneral;
   const int64_t t = (blast ? l.b_in : l.b_in * l.b_out) * l.r, z = blast ? l.b_out * l.r : 0;
-  const bool t_on_chip = blast && (program == Program::kBlast || program == Program::kDecode);
-  return (t_on_chip ? z : t + z) * (general ? 4 : 2);
+  const bool one_buffer = blast && (program == Program::kBlast || program == Program::kDecode ||
+                                    (program == Program::kTensor && CouplesInPlace(plan)));
+  return (one_buffer ? z : t + z) * (general ? 4 : 2);
+}
+
+constexpr int64_t kWidenedAlignment = 256;
+int64_t RoundUp(int64_t bytes) { return CeilDiv(bytes, kWidenedAlignment) * kWidenedAlignment; }
+
+// Scratch of int8 factors that are widened for the GEMMs.
+int64_t WidenedBytes(const Plan& plan, const Choice& choice) {
+  if (plan.layer.factor_type != BLOCKRANK_CUDA_INT8 || choice.program != Program::kTensor) return 0;
+  const FactorSizes sizes = SizesOf(plan.layer);
+  return RoundUp(sizes.v * 2) + RoundUp(sizes.s * 2) + RoundUp(sizes.u * 2);
 }
 
 int64_t BytesPerCall(const Plan& plan, const Choice& choice, int64_t tokens) {
-  return BytesPerToken(plan, choice.program) * TokensPerChunk(plan, choice, tokens);
+  return WidenedBytes(plan, choice) +
+         BytesPerToken(plan, choice.program) * TokensPerChunk(plan, choice, tokens);
 }
 
 bool Aligned(const blockrank_cuda_tensors& t, const void* workspace) {
@@ -154,6 +175,10 @@ blockrank_cuda_status CheckTensors(const Plan& plan, const blockrank_cuda_tensor
     return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT, "tensors: x, v, u and y must not be null");
   if ((t.s != nullptr) != blast)
     return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT, "tensors: s is for BLAST, and required there");
+  const bool int8 = plan.layer.factor_type == BLOCKRANK_CUDA_INT8;
+  if ((t.v_scale != nullptr) != int8 || (t.u_scale != nullptr) != int8)
+    return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT,
+                       "tensors: v_scale and u_scale are for int8 factors, and required there");
   if ((t.b != nullptr) != biased)
     return report.Fail(BLOCKRANK_CUDA_INVALID_ARGUMENT,
                        "tensors: b must be given exactly when the layer has a bias");
@@ -165,12 +190,22 @@ blockrank_cuda_status CheckTensors(const Plan& plan, const blockrank_cuda_tensor
 LayerShape ShapeOf(const Plan& plan) {
   const blockrank_cuda_layer& l = plan.layer;
   const bool tensor_types = l.io_type == l.factor_type && l.io_type != BLOCKRANK_CUDA_FLOAT32;
-  const bool aligned = l.in % 8 == 0 && (l.b_in == 1 || plan.p % 8 == 0) && l.r % 8 == 0;
+  const bool int8 = l.factor_type == BLOCKRANK_CUDA_INT8 && l.io_type != BLOCKRANK_CUDA_FLOAT32;
+  const int64_t step = int8 ? 16 : 8;
+  const bool aligned = l.in % step == 0 && (l.b_in == 1 || plan.p % step == 0) && l.r % step == 0;
   const bool even = plan.p * l.b_in == l.in && plan.q * l.b_out == l.out;
-  return {l.structure, tensor_types, aligned, even, l.in, l.out, l.b_in, l.b_out, l.r, plan.p, plan.q};
+  return {l.structure, tensor_types, int8, aligned, even, l.in, l.out, l.b_in, l.b_out, l.r, plan.p, plan.q};
+}
+
+FactorSizes SizesOf(const blockrank_cuda_layer& l) {
+  const int64_t parts_in = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_out : 1,
+                parts_out = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_in : 1;
+  return {parts_in * l.r * l.in, l.structure == BLOCKRANK_CUDA_BLAST ? l.b_out * l.b_in * l.r : 0,
+          l.out * parts_out * l.r};
 }
 
 int64_t TokensPerChunk(const Plan& plan, const Choice& choice, int64_t tokens) {
+  if (choice.program == Program::kDecode) return kDecodeMaxTokens;
   const auto budget = static_cast<int64_t>(kWorkspaceShareOfL2 * static_cast<double>(plan.device.l2_bytes));
   const int64_t fitting = budget / BytesPerToken(plan, choice.program) / kChunkTokens * kChunkTokens;
   const int64_t most = std::max(fitting, kChunkTokens);
@@ -187,9 +222,9 @@ cudaError_t EnqueueTensor(const Call& call, const Choice& choice) {
   void* z = t;
   BLOCKRANK_RETURN_IF_ERROR(EnqueueTensorStage1(call, choice, t));
   if (l.structure == BLOCKRANK_CUDA_BLAST) {
-    z = static_cast<uint8_t*>(t) + call.tokens * l.b_in * l.r * 2;
-    BLOCKRANK_RETURN_IF_ERROR(l.b_in <= 16 ? EnqueueTensorCoupling(call, t, z)
-                                           : EnqueueGeneralCoupling(call, t, z));
+    if (!CouplesInPlace(*call.plan)) z = static_cast<uint8_t*>(t) + call.tokens * l.b_in * l.r * 2;
+    BLOCKRANK_RETURN_IF_ERROR(l.b_in <= kTensorCouplingBlocks ? EnqueueTensorCoupling(call, t, z)
+                                                              : EnqueueGeneralCoupling(call, t, z));
   }
   return EnqueueTensorStage2(call, choice, z);
 }
@@ -213,6 +248,16 @@ cudaError_t EnqueueChunk(const Call& call, const Choice& choice) {
 
 cudaError_t Enqueue(const Plan& plan, const Choice& choice, const blockrank_cuda_tensors& tensors,
                     int64_t tokens, void* workspace, cudaStream_t stream) {
+  if (const int64_t widened = WidenedBytes(plan, choice); widened > 0) {
+    // The same layer in 16 bits; its factors are written just before, so launches must not overlap.
+    Plan wide = plan;
+    wide.layer.factor_type = plan.layer.io_type;
+    wide.layer.factors_may_change = 1;
+    blockrank_cuda_tensors wide_tensors = tensors;
+    BLOCKRANK_RETURN_IF_ERROR(
+        EnqueueWiden({&plan, &tensors, 0, tokens, workspace, stream}, &wide_tensors, workspace));
+    return Enqueue(wide, choice, wide_tensors, tokens, static_cast<uint8_t*>(workspace) + widened, stream);
+  }
   const int64_t chunk = TokensPerChunk(plan, choice, tokens);
   for (int64_t token0 = 0; token0 < tokens; token0 += chunk)
     BLOCKRANK_RETURN_IF_ERROR(

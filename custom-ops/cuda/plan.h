@@ -30,6 +30,12 @@ struct Call {
 
 LayerShape ShapeOf(const Plan& plan);
 
+// Elements of V, S and U.
+struct FactorSizes {
+  int64_t v, s, u;
+};
+FactorSizes SizesOf(const blockrank_cuda_layer& layer);
+
 // Fills in what the loaded device code can do: less than the device can where only an older architecture's
 // PTX was built.
 cudaError_t ReadImage(Device* device);
@@ -45,6 +51,7 @@ cudaError_t Enqueue(const Plan& plan, const Choice& choice, const blockrank_cuda
 // anything.
 cudaError_t PrepareGeneral(const Plan& plan);
 cudaError_t EnqueueGeneral(const Call& call);
+cudaError_t EnqueueWiden(const Call& call, blockrank_cuda_tensors* wide, void* memory);
 cudaError_t PrepareDecode(const Plan& plan);
 cudaError_t EnqueueDecode(const Call& call);
 cudaError_t PrepareTensor(const Plan& plan);
@@ -53,7 +60,8 @@ cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice, const vo
 cudaError_t PrepareBlast(const Plan& plan);
 cudaError_t EnqueueBlastStage1(const Call& call, const Choice& choice);
 cudaError_t EnqueueGeneralCoupling(const Call& call, const void* t, void* z);
-cudaError_t PrepareTensorCoupling(const Plan& plan);  // b_in at most 16
+constexpr int64_t kTensorCouplingBlocks = 16;  // b_in at most
+cudaError_t PrepareTensorCoupling(const Plan& plan);
 cudaError_t EnqueueTensorCoupling(const Call& call, const void* t, void* z);
 
 // The tokens of a chunk within X and Y.
@@ -110,6 +118,11 @@ E EpilogueOf(const Call& call) {
   const blockrank_cuda_layer& layer = call.plan->layer;
   return {layer.bias == BLOCKRANK_CUDA_NO_BIAS ? nullptr : static_cast<const T*>(call.tensors->b),
           layer.bias == BLOCKRANK_CUDA_BIAS_VECTOR ? 1 : 0, layer.activation};
+}
+
+template <class S>
+S ScalesOf(const Plan& plan, const void* values) {
+  return {values, plan.layer.scale_type == BLOCKRANK_CUDA_FLOAT16};
 }
 
 }  // namespace blockrank::cuda

@@ -157,6 +157,16 @@ __device__ __forceinline__ void StoreCluster16(uint32_t address, const uint32_t 
 #endif
 }
 
+__device__ __forceinline__ float LoadCluster(uint32_t address) {
+  float v;
+#if defined(BLOCKRANK_HAS_CLUSTERS)
+  asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(v) : "r"(address) : "memory");
+#else
+  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(address) : "memory");
+#endif
+  return v;
+}
+
 // Transposes the 4 × 4 words of four neighbouring lanes: word k of lane t becomes word t of lane k.
 __device__ __forceinline__ void TransposeQuad(uint32_t (&v)[4]) {
   const bool odd = threadIdx.x & 1, upper = threadIdx.x & 2;

@@ -44,6 +44,12 @@ __device__ __forceinline__ void BarrierWait(uint32_t barrier, int parity) {
 #endif
 }
 
+// The map itself comes from memory too.
+__device__ __forceinline__ void PrefetchMap(const TensorMap& map) {
+#if defined(BLOCKRANK_HAS_CLUSTERS)
+  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+#endif
+}
 __device__ __forceinline__ void CopyBox(uint32_t shared, const TensorMap& map, int x, int y, int z,
                                         uint32_t barrier) {
 #if defined(BLOCKRANK_HAS_CLUSTERS)
@@ -52,6 +58,33 @@ __device__ __forceinline__ void CopyBox(uint32_t shared, const TensorMap& map, i
       "%5}], [%2];" ::"r"(shared),
       "l"(&map), "r"(barrier), "r"(x), "r"(y), "r"(z)
       : "memory");
+#endif
+}
+
+// The same for all blocks of a cluster of kBlocks: to this offset of each one's shared memory, counted by
+// each one's barrier.
+template <int kBlocks>
+__device__ __forceinline__ void CopyBoxToCluster(uint32_t shared, const TensorMap& map, int x, int y, int z,
+                                                 uint32_t barrier) {
+#if defined(BLOCKRANK_HAS_CLUSTERS)
+  if constexpr (kBlocks == 1) {
+    CopyBox(shared, map, x, y, z, barrier);
+  } else {
+    asm volatile(
+        "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster "
+        "[%0], "
+        "[%1, {%3, %4, %5}], [%2], %6;" ::"r"(shared),
+        "l"(&map), "r"(barrier), "r"(x), "r"(y), "r"(z), "h"(static_cast<uint16_t>((1 << kBlocks) - 1))
+        : "memory");
+  }
+#endif
+}
+// Arrives at a barrier of any block of the cluster (a ClusterAddress): to say that the tensor cores have read
+// a stage, which needs no ordering beyond the block's. (Release at the cluster's scope waits for all stores
+// of the thread: measured to cost 1000 clocks a step.)
+__device__ __forceinline__ void BarrierArriveCluster(uint32_t barrier) {
+#if defined(BLOCKRANK_HAS_CLUSTERS)
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
 #endif
 }
 

@@ -12,6 +12,8 @@ __device__ __forceinline__ float ToFloat(float v) { return v; }
 __device__ __forceinline__ float ToFloat(__half v) { return __half2float(v); }
 __device__ __forceinline__ float ToFloat(__nv_bfloat16 v) { return __bfloat162float(v); }
 
+__device__ __forceinline__ float ToFloat(int8_t v) { return static_cast<float>(v); }
+
 template <class T>
 __device__ __forceinline__ T FromFloat(float v);
 template <>
@@ -26,6 +28,16 @@ template <>
 __device__ __forceinline__ __nv_bfloat16 FromFloat<__nv_bfloat16>(float v) {
   return __float2bfloat16_rn(v);
 }
+
+// Scales of int8 factors, stored as float32 or float16; 1 where there are none.
+struct Scales {
+  const void* values;
+  bool half;
+  __device__ __forceinline__ float operator[](int64_t i) const {
+    if (values == nullptr) return 1.0f;
+    return half ? __half2float(static_cast<const __half*>(values)[i]) : static_cast<const float*>(values)[i];
+  }
+};
 
 // Two 16-bit values in one register, the first in the low half.
 template <class T>

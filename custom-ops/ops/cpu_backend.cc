@@ -4,7 +4,9 @@
 
 #include "cpu/block_matmul.h"
 #include "cpu/isa.h"
+#include "cpu/packed_matmul.h"
 #include "ops/backend.h"
+#include "ops/node.h"
 #include "ops/ort_info.h"
 
 namespace blockrank {
@@ -45,36 +47,55 @@ class OrtHost : public Host {
 
 class CpuExecutor : public Executor {
  public:
-  CpuExecutor(const abi::Functions& ort, abi::OrtAllocator* allocator) : ort_(ort), allocator_(allocator) {}
+  CpuExecutor(const abi::Functions& ort, abi::OrtAllocator* allocator, const PackedTable* table)
+      : ort_(ort), allocator_(allocator), table_(table) {}
   ~CpuExecutor() override { ort_.ReleaseAllocator(allocator_); }
+
+  /// Packs the factors once, where they and all sizes are known now.
+  void Pack(const abi::OrtKernelInfo* info, Problem declared) {
+    if (table_ == nullptr || !FitsPacked(declared) || !BindConstantFactors(ort_, info, &declared)) return;
+    factors_ = std::make_unique<PackedFactors>(PackFactors(declared, *table_));
+  }
 
   std::string Run(const Problem& problem, abi::OrtKernelContext* context) override {
     OrtHost host(ort_, context, allocator_);
     // Asking costs a system call.
     static const int64_t threads = std::max(1u, std::thread::hardware_concurrency());
-    if (BlockMatMul(problem, *ChosenIsa().kernels, host, threads)) return "";
+    if (Run(problem, host, threads)) return "";
     return "not enough memory for the intermediate values of " + std::to_string(problem.tokens) + " tokens";
   }
 
  private:
+  static bool FitsPacked(const Problem& problem) {
+    const Dims& d = problem.dims;
+    return std::min({d.in, d.out, d.b_in, d.b_out, d.rank}) > 0 &&
+           (problem.compute != Compute::kInt8 || FitsInt8(d));
+  }
+
+  bool Run(const Problem& problem, Host& host, int64_t threads) const {
+    if (table_ == nullptr || !FitsPacked(problem))
+      return BlockMatMul(problem, *ChosenIsa().kernels, host, threads);
+    if (factors_ != nullptr) return PackedMatMul(problem, *factors_, *table_, host, threads);
+    return PackedMatMul(problem, PackFactors(problem, *table_), *table_, host, threads);
+  }
+
   const abi::Functions ort_;
-  abi::OrtAllocator* allocator_;
+  abi::OrtAllocator* const allocator_;
+  const PackedTable* const table_;  // null: products in float32
+  std::unique_ptr<const PackedFactors> factors_;
 };
 
-// The engine for a node by what it asks to be computed in. Those of int8 and bfloat16 products are not built
-// in yet: float32 takes their place, which is slower and more exact.
+// The engine for a node by what it asks to be computed in. A processor without bfloat16 products computes in
+// float32, which is slower and more exact.
 std::unique_ptr<Executor> Make(const abi::Functions& ort, const abi::OrtKernelInfo* info,
                                const Problem& declared, std::string* error) {
   abi::OrtAllocator* allocator = nullptr;
   *error = TakeError(ort, ort.KernelInfoGetAllocator(info, abi::kMemDefault, &allocator));
   if (!error->empty()) return nullptr;
-  switch (declared.compute) {
-    case Compute::kInt8:
-    case Compute::kBFloat16:
-    case Compute::kFloat:
-      break;
-  }
-  return std::make_unique<CpuExecutor>(ort, allocator);
+  const PackedTable* table = declared.compute == Compute::kFloat ? nullptr : ChosenPacked(declared.compute);
+  auto executor = std::make_unique<CpuExecutor>(ort, allocator, table);
+  executor->Pack(info, declared);
+  return executor;
 }
 
 }  // namespace

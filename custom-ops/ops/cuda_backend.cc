@@ -8,6 +8,7 @@
 #include "core/cuda_library.h"
 #include "ops/backend.h"
 #include "ops/cuda_layer.h"
+#include "ops/node.h"
 #include "ops/ort_info.h"
 
 namespace blockrank {
@@ -61,7 +62,8 @@ class CudaExecutor : public Executor {
     if (error.empty()) error = TakeError(ort_, ort_.AllocatorGetInfo(allocator_, &memory_));
     if (error.empty()) error = TakeError(ort_, ort_.MemoryInfoGetId(memory_, &device_));
     if (!error.empty()) return error;
-    factors_may_change_ = !HasConstantFactors(info, declared);
+    Problem factors = declared;
+    factors_may_change_ = !BindConstantFactors(ort_, info, &factors);
     if (IsDeclared(declared)) return FindPlan(declared, nullptr);
     char message[kMessageBytes];
     const bool usable = library_.check_device(device_, message, sizeof message) == BLOCKRANK_CUDA_OK;
@@ -81,8 +83,8 @@ class CudaExecutor : public Executor {
     if (error.empty()) error = scratch.Allocate(context, memory_, bytes);
     if (!error.empty()) return error;
 
-    const blockrank_cuda_tensors tensors = {problem.x, problem.v,    problem.s,
-                                            problem.u, problem.bias, problem.y};
+    const blockrank_cuda_tensors tensors = {problem.x,    problem.v, problem.s,       problem.u,
+                                            problem.bias, problem.y, problem.v_scale, problem.u_scale};
     char message[kMessageBytes];
     const auto status = library_.launch(plan, &tensors, problem.tokens, scratch.data(), bytes, stream,
                                         message, sizeof message);
@@ -90,18 +92,6 @@ class CudaExecutor : public Executor {
   }
 
  private:
-  bool HasConstantFactors(const abi::OrtKernelInfo* info, const Problem& declared) const {
-    const size_t factors = declared.structure == Structure::kBlast ? 3 : 2;
-    for (size_t i = 1; i <= factors; ++i) {
-      int constant = 0;
-      const abi::OrtValue* value = nullptr;
-      if (!TakeError(ort_, ort_.KernelInfoGetConstantInput_tensor(info, i, &constant, &value)).empty() ||
-          !constant)
-        return false;
-    }
-    return true;
-  }
-
   std::string Error(const std::string& text, const Problem& problem) const {
     return text + " (CUDA device " + std::to_string(device_) + "; " + Show(problem) + ")";
   }

@@ -12,6 +12,7 @@ blockrank_cuda_structure CudaStructure(Structure structure) {
 blockrank_cuda_type CudaType(DType type) {
   return type == DType::kFloat32   ? BLOCKRANK_CUDA_FLOAT32
          : type == DType::kFloat16 ? BLOCKRANK_CUDA_FLOAT16
+         : type == DType::kInt8    ? BLOCKRANK_CUDA_INT8
                                    : BLOCKRANK_CUDA_BFLOAT16;
 }
 
@@ -45,6 +46,7 @@ blockrank_cuda_layer CudaLayer(const Problem& problem, int device, bool factors_
   layer.structure = CudaStructure(problem.structure);
   layer.io_type = CudaType(problem.x_type);
   layer.factor_type = CudaType(problem.factor_type);
+  layer.scale_type = CudaType(problem.scale_type);
   layer.activation = CudaActivation(problem.activation);
   layer.output_order =
       problem.order == OutputOrder::kInterleaved ? BLOCKRANK_CUDA_INTERLEAVED : BLOCKRANK_CUDA_CONTIGUOUS;

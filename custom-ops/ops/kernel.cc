@@ -16,29 +16,6 @@ std::unique_ptr<Kernel> Kernel::Create(const abi::Functions& ort, const abi::Ort
   return nullptr;
 }
 
-namespace {
-
-const void** Pointer(Problem* problem, char letter) {
-  switch (letter) {
-    case 'X':
-      return &problem->x;
-    case 'V':
-      return &problem->v;
-    case 'v':
-      return &problem->v_scale;
-    case 'S':
-      return &problem->s;
-    case 'U':
-      return &problem->u;
-    case 'u':
-      return &problem->u_scale;
-    default:
-      return &problem->bias;
-  }
-}
-
-}  // namespace
-
 std::string Kernel::ReadInputs(abi::OrtKernelContext* context, InputShapes* shapes, Problem* problem) const {
   std::string letters = InputLetters(node_.variant());
   if (node_.has_bias()) letters += 'B';

@@ -61,6 +61,40 @@ Shape* Slot(InputShapes* shapes, char letter) {
   }
 }
 
+const void** Pointer(Problem* problem, char letter) {
+  switch (letter) {
+    case 'X':
+      return &problem->x;
+    case 'V':
+      return &problem->v;
+    case 'v':
+      return &problem->v_scale;
+    case 'S':
+      return &problem->s;
+    case 'U':
+      return &problem->u;
+    case 'u':
+      return &problem->u_scale;
+    default:
+      return &problem->bias;
+  }
+}
+
+bool BindConstantFactors(const abi::Functions& ort, const abi::OrtKernelInfo* info, Problem* problem) {
+  const std::string letters = InputLetters(problem->structure, problem->factor_type == DType::kInt8);
+  for (size_t i = 1; i < letters.size(); ++i) {
+    int constant = 0;
+    const abi::OrtValue* value = nullptr;
+    void* data = nullptr;
+    if (!TakeError(ort, ort.KernelInfoGetConstantInput_tensor(info, i, &constant, &value)).empty() ||
+        !constant ||
+        !TakeError(ort, ort.GetTensorMutableData(const_cast<abi::OrtValue*>(value), &data)).empty())
+      return false;
+    *Pointer(problem, letters[i]) = data;
+  }
+  return true;
+}
+
 std::string Node::Error(const std::string& text) const {
   return "blockrank: node " + Quoted(name_) + " (" + variant_->name + "): " + text;
 }

@@ -53,4 +53,10 @@ class Node {
 /// Where the input of a letter of InputLetters, or B, keeps its shape.
 Shape* Slot(InputShapes* shapes, char letter);
 
+/// Likewise the data.
+const void** Pointer(Problem* problem, char letter);
+
+/// Points the problem at its factors, where the graph has all of them as constants.
+bool BindConstantFactors(const abi::Functions& ort, const abi::OrtKernelInfo* info, Problem* problem);
+
 }  // namespace blockrank

@@ -35,9 +35,9 @@ const std::vector<Variant>& Variants() {
   return variants;
 }
 
-const char* InputLetters(const Variant& variant) {
-  const bool blast = variant.structure == Structure::kBlast;
-  if (variant.quantized) return blast ? "XVvSUu" : "XVvUu";
+const char* InputLetters(Structure structure, bool quantized) {
+  const bool blast = structure == Structure::kBlast;
+  if (quantized) return blast ? "XVvSUu" : "XVvUu";
   return blast ? "XVSU" : "XVU";
 }
 

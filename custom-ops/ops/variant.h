@@ -22,7 +22,10 @@ struct Variant {
 const std::vector<Variant>& Variants();
 
 /// Inputs in order, without the optional B: "XVU", "XVSU", "XVvUu" or "XVvSUu".
-const char* InputLetters(const Variant& variant);
+const char* InputLetters(Structure structure, bool quantized);
+inline const char* InputLetters(const Variant& variant) {
+  return InputLetters(variant.structure, variant.quantized);
+}
 
 /// What docs/operators.md calls the input of a letter: v is VScale, u is UScale.
 std::string InputName(char letter);

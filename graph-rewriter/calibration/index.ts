@@ -1,7 +1,8 @@
 import type * as Ort from 'onnxruntime-node';
 import { BlockrankError } from '../errors.js';
 import { findExternalTensors } from '../external-tensors.js';
-import { Model } from '../model.js';
+import { openModel } from '../inline/index.js';
+import type { Move } from '../moves.js';
 import { Accumulator, type Covariance } from './accumulator.js';
 import { type Observable, observableTensors } from './observable.js';
 import { maskInput } from './mask.js';
@@ -12,10 +13,21 @@ export type { Covariance } from './accumulator.js';
 
 export type Feeds = Readonly<Record<string, Ort.Tensor>>;
 
+/** As `LayerInfo` has it: a tensor's name, and what brings its features to the last axis. */
+export interface ObservedInput {
+  readonly input: string;
+  readonly inputMoves?: readonly Move[];
+}
+
+/** Key of what a layer sees in the result of `collectCovariances`: the tensor's name where that is all. */
+export function inputKey({ input, inputMoves }: ObservedInput): string {
+  return inputMoves === undefined ? input : `${input} ${JSON.stringify(inputMoves)}`;
+}
+
 export interface CollectRequest {
   readonly modelPath: string;
-  /** Names of the tensors that enter the layers (`LayerInfo.input`). Repeated names are collected once. */
-  readonly tensors: readonly string[];
+  /** The tensors that enter the layers: names, or `LayerInfo`s. Repeated ones are collected once. */
+  readonly tensors: readonly (string | ObservedInput)[];
   /** One set of model inputs for each run. */
   readonly inputs: AsyncIterable<Feeds> | Iterable<Feeds>;
   /**
@@ -39,19 +51,20 @@ export interface CollectRequest {
 export async function collectCovariances(request: CollectRequest): Promise<Map<string, Covariance>> {
   const { modelPath } = request;
   const { names, opset, external, mask } = describe(modelPath, request.mask);
-  const tensors = [...new Set(request.tensors)];
-  for (const name of tensors) {
-    if (names.graph.has(name) || names.bodies.has(name)) continue;
-    throw new BlockrankError('INVALID_ARGUMENT', `${modelPath} has no tensor '${name}' to calibrate on`);
+  const inputs = request.tensors.map((tensor) => (typeof tensor === 'string' ? { input: tensor } : tensor));
+  const distinct = new Map(inputs.map((input) => [inputKey(input), input]));
+  for (const { input } of distinct.values()) {
+    if (names.graph.has(input) || names.bodies.has(input)) continue;
+    throw new BlockrankError('INVALID_ARGUMENT', `${modelPath} has no tensor '${input}' to calibrate on`);
   }
-  const sums = tensors.map((name) => new Accumulator(name));
-  const tapped = sums.filter(({ tensor }) => names.graph.has(tensor));
+  const sums = [...distinct.keys()].map((key) => new Accumulator(key));
+  const tapped = sums.filter(({ tensor }) => names.graph.has(distinct.get(tensor)!.input));
   if (tapped.length > 0) {
-    const taps = tapFields(
-      tapped.map(({ tensor }) => tensor),
-      opset,
-      mask,
-    );
+    const observed = tapped.map(({ tensor }) => {
+      const { input, inputMoves = [] } = distinct.get(tensor)!;
+      return { tensor: input, moves: inputMoves };
+    });
+    const taps = tapFields(observed, opset, mask);
     await runAll(request, { path: modelPath, taps, external }, tapped, mask !== undefined);
   }
   return new Map(sums.map((sum) => [sum.tensor, sum.covariance()]));
@@ -65,7 +78,7 @@ interface Description {
 }
 
 function describe(path: string, asked: CollectRequest['mask']): Description {
-  const model = Model.open(path);
+  const model = openModel(path);
   try {
     const external = findExternalTensors(model).length > 0;
     const { graph, opset } = model;

@@ -1,4 +1,5 @@
 import onnxProto, { type onnx as Onnx } from 'onnx-proto';
+import type { Move } from '../moves.js';
 
 const { onnx } = onnxProto;
 const { AttributeType } = onnx.AttributeProto;
@@ -22,16 +23,22 @@ export function canMask(opset: number): boolean {
   return opset >= MASK_OPSET;
 }
 
+/** A tensor as it enters a product: after what brings the product's features to its last axis. */
+export interface Observed {
+  readonly tensor: string;
+  readonly moves: readonly Move[];
+}
+
 /**
  * Bytes to put behind a model's own: a second `graph` field that holds only the taps' nodes and outputs. Protocol buffers
  * merge repeated occurrences of an embedded message, so every parser sees one graph with the taps at its end, and
  * nothing of the model is decoded or copied field by field.
  */
-export function tapFields(tensors: readonly string[], opset: number, mask?: string): Uint8Array {
+export function tapFields(tensors: readonly Observed[], opset: number, mask?: string): Uint8Array {
   const node = [
     ...constants(opset),
     ...(mask === undefined ? [] : maskNodes(mask)),
-    ...tensors.flatMap((tensor, index) => tap(tensor, index, opset, mask !== undefined)),
+    ...tensors.flatMap((observed, index) => tap(observed, index, opset, mask !== undefined)),
   ];
   const output = tensors.flatMap((_, index) => [
     value(gramOutput(index), DataType.FLOAT),
@@ -42,11 +49,16 @@ export function tapFields(tensors: readonly string[], opset: number, mask?: stri
 }
 
 /** Cast → Reshape [-1, last] → xᵀ·x; the length of the last axis is read off the tensor, whose rank may be unknown. */
-function tap(tensor: string, index: number, opset: number, masked: boolean): Onnx.INodeProto[] {
+function tap(observed: Observed, index: number, opset: number, masked: boolean): Onnx.INodeProto[] {
   const part = (role: string) => `${PREFIX}.${role}.${index}`;
+  const moved = observed.moves.map((move, i) =>
+    applyMove(move, i === 0 ? observed.tensor : part(`moved${i - 1}`), part(`moved${i}`)),
+  );
+  const tensor = moved.length === 0 ? observed.tensor : part(`moved${moved.length - 1}`);
   const bounds = opset >= SLICE_INPUTS ? [shared('last'), shared('end')] : [];
   const slice = opset >= SLICE_INPUTS ? [] : [ints('starts', [-1]), ints('ends', [END])];
   return [
+    ...moved.flat(),
     op('Cast', [tensor], part('x'), [{ name: 'to', type: AttributeType.INT, i: DataType.FLOAT }]),
     op('Shape', [tensor], part('shape')),
     op('Slice', [part('shape'), ...bounds], part('in'), slice),
@@ -112,6 +124,11 @@ function keepRows(part: (role: string) => string, index: number): Onnx.INodeProt
       { name: 'keepdims', type: AttributeType.INT, i: 0 },
     ]),
   ];
+}
+
+function applyMove(move: Move, from: string, to: string): Onnx.INodeProto[] {
+  if ('transpose' in move) return [op('Transpose', [from], to, [ints('perm', [...move.transpose])])];
+  return [constant(`${to}.shape`, [...move.reshape]), op('Reshape', [from, `${to}.shape`], to)];
 }
 
 const END = 2 ** 31 - 1;

@@ -30,7 +30,7 @@ export interface FunctionSpec {
   /** Some node has the attribute `compute`; the function takes it and computes in floats all the same. */
   readonly compute?: boolean;
   /** Type of X in all nodes; from opset 15 on they may differ and this is not used. */
-  readonly type: 'float32' | 'float16';
+  readonly type: FloatFactorType;
 }
 
 /** One body for every size: block counts are read from the factors' shapes, which ONNX Runtime folds when it loads the model. */

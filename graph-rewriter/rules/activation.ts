@@ -18,8 +18,8 @@ const KNOWN: readonly (readonly [Activation, (v: number) => number])[] = [
 /** The longest form seen in exports has 9 nodes. */
 const MAX_NODES = 12;
 const SAMPLES = Array.from({ length: 129 }, (_, i) => (i - 64) / 8);
-/** Of max(1, |v|). The two GELUs differ by 1.8e-4 of that; constants that were rounded to float16 move a value by up to 4e-5. */
-const TOLERANCE = { float32: 2e-5, float16: 1e-4 } as const;
+/** Of max(1, |v|). The two GELUs differ by 1.8e-4 of that; rounded constants move a value by up to 4e-5 in float16, 2.9e-4 in bfloat16. */
+const TOLERANCE: Readonly<Record<string, number>> = { float32: 2e-5, float16: 1e-4, bfloat16: 5e-4 };
 
 export function fuseActivation(match: Match): Match {
   const region: Node[] = [];
@@ -42,6 +42,7 @@ function nextNode(graph: Graph, product: string, region: readonly Node[]): Node 
     (node) =>
       formula(node) !== undefined &&
       node.outputs.length === 1 &&
+      node.outputs[0] !== '' &&
       node.inputs.every((name) => known.includes(name) || scalar(graph, name) !== undefined),
   );
   return usable.sort((a, b) => a.index - b.index)[0];
@@ -56,13 +57,16 @@ function soleOutput(graph: Graph, product: string, region: readonly Node[]): str
   return outside.length === 1 && outside[0] === region.at(-1)!.outputs[0] ? outside[0] : undefined;
 }
 
+/** The nearest known function, where it is near enough. */
 function recognise(match: Match, region: readonly Node[], output: string): Activation | undefined {
-  const tolerance = match.weight.dtype === 'float16' ? TOLERANCE.float16 : TOLERANCE.float32;
   const compute = compile(match.graph, match.output, region, output);
   const computed = SAMPLES.map(compute);
-  const isSame = (known: (v: number) => number) =>
-    SAMPLES.every((v, i) => Math.abs(computed[i] - known(v)) <= tolerance * Math.max(1, Math.abs(v)));
-  return KNOWN.find(([, known]) => isSame(known))?.[0];
+  const distances = KNOWN.map(([activation, known]) => {
+    const errors = SAMPLES.map((v, i) => Math.abs(computed[i] - known(v)) / Math.max(1, Math.abs(v)));
+    return { activation, distance: Math.max(...errors) };
+  });
+  const nearest = distances.reduce((a, b) => (b.distance < a.distance ? b : a));
+  return nearest.distance <= TOLERANCE[match.weight.dtype] ? nearest.activation : undefined;
 }
 
 /** The region as a function of the product, its constants read once. */

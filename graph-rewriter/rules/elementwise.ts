@@ -34,17 +34,10 @@ export function formula(node: Node): Formula | undefined {
 /** The number that a one-element constant holds; undefined for anything else. */
 export function scalar(graph: Graph, name: string): number | undefined {
   const constant = findConstant(graph, name);
-  if (constant !== undefined) {
-    // Rank 0 or 1 cannot change the shape of what it meets.
-    if (constant.graph.inputs.has(constant.name) || constant.dims.length > 1) return undefined;
-    return constant.tensor.count === 1 && isFloatType(constant.dtype)
-      ? constantNumbers(constant)[0]
-      : undefined;
-  }
-  const node = graph.definerOf(name).producer(name);
-  if (node === undefined || !node.is('Constant') || node.attribute('value_float') === undefined)
-    return undefined;
-  return node.float('value_float', 0);
+  // Rank 0 or 1 cannot change the shape of what it meets.
+  if (constant === undefined || constant.dims.length > 1 || constant.tensor.count !== 1) return undefined;
+  if (constant.graph.inputs.has(constant.name) || !isFloatType(constant.dtype)) return undefined;
+  return constantNumbers(constant)[0];
 }
 
 export function relu(v: number): number {

@@ -1,15 +1,20 @@
 // A weight that something else reads too cannot be dropped: rewriting would only add to the file.
 import { type Constant, isStep } from '../constants.js';
 import type { Graph } from '../graph.js';
-import { isRefusal, type Match, type Refusal, refuse } from '../rule.js';
+import { isRefusal, type Match, type Refusal } from '../rule.js';
 
-/** Refuses matches whose weight has a reader that is no match itself; repeated, since each refusal makes a reader. */
-export function refuseTied(results: readonly (Match | Refusal)[]): (Match | Refusal)[] {
+/** Marks matches whose weight has a reader that is no match itself; repeated, since each mark makes a reader. */
+export function markTied(
+  results: readonly (Match | Refusal)[],
+  inTraining: ReadonlySet<string>,
+): (Match | Refusal)[] {
   let current = [...results];
   for (;;) {
-    const products = new Set(current.filter((r): r is Match => !isRefusal(r)).map((match) => match.nodes[0]));
+    const free = current.filter((r): r is Match => !isRefusal(r) && r.tied === undefined);
+    const products = new Set(free.map((match) => match.nodes[0]));
     const next = current.map((result) => {
-      const reader = isRefusal(result) ? undefined : otherReader(result.weight, products);
+      if (isRefusal(result) || result.tied !== undefined) return result;
+      const reader = otherReader(result.weight, products, inTraining);
       return reader === undefined ? result : tied(result, reader);
     });
     if (next.every((result, i) => result === current[i])) return current;
@@ -17,13 +22,19 @@ export function refuseTied(results: readonly (Match | Refusal)[]): (Match | Refu
   }
 }
 
-function tied(result: Match | Refusal, reader: string): Refusal {
-  const { weight } = result;
-  return refuse('weight-tied', `'${weight!.name}' is also read by ${reader}, which needs it dense.`, weight);
+function tied(match: Match, reader: string): Match {
+  const message = `'${match.weight.name}' is also read by ${reader}, which needs it dense: factors would add to the model. --split-tied gives the product factors of its own.`;
+  return { ...match, tied: { code: 'weight-tied', message } };
 }
 
 /** What else reads the stored weight, or a copy of it on the way to the product. */
-function otherReader(weight: Constant, products: ReadonlySet<unknown>): string | undefined {
+function otherReader(
+  weight: Constant,
+  products: ReadonlySet<unknown>,
+  inTraining: ReadonlySet<string>,
+): string | undefined {
+  if (weight.graph.outer === undefined && inTraining.has(weight.name))
+    return "the model's training information";
   const pending: { graph: Graph; name: string }[] = [weight];
   for (const { graph, name } of pending) {
     if (graph.isOutput(name)) return 'the outputs of the graph';

@@ -28,13 +28,24 @@ export function candidates(
 ): Candidate[] {
   return layers.flatMap(({ info, match }, i): Candidate[] => {
     const plan = plans[i];
-    if (match === undefined || match.graph !== graph || !PRODUCTS.includes(match.nodes[0].opType)) return [];
+    if (match === undefined || match.graph !== graph || !isWalked(match)) return [];
     const isShared = layers.some((other) => sharesWeight(info, match, other));
     if ('spec' in plan) return [{ info, match, plan, isShared }];
     const isAlone = layers.every((other) => other.info.id === info.id || !readsSameTensor(match, other));
-    const isRefitted = refit && isAlone && REFITTED.includes(plan.keep.code) && isStoredAsFloat(info);
+    const isRefitted =
+      refit &&
+      isAlone &&
+      match.tied === undefined &&
+      REFITTED.includes(plan.keep.code) &&
+      isStoredAsFloat(info);
     return isRefitted ? [{ info, match, plan, isShared }] : [];
   });
+}
+
+function isWalked({ nodes: [product], input, weightName, axes, before, after }: Match): boolean {
+  const isPlain = axes === undefined && !before?.length && !after?.length;
+  const [x, weight] = product.inputs;
+  return isPlain && PRODUCTS.includes(product.opType) && x === input && weight === weightName;
 }
 
 type Candidate = Omit<Member, 'residuals'>;

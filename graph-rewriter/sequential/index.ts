@@ -5,7 +5,8 @@ import { maskInput } from '../calibration/mask.js';
 import { BlockrankError } from '../errors.js';
 import { defaultEngine, type Engine } from '../factorize/engine.js';
 import { findLayers } from '../layers.js';
-import { Model } from '../model.js';
+import { openModel } from '../inline/index.js';
+import type { Model } from '../model.js';
 import type { Node } from '../node.js';
 import type { StructureSpec } from '../factorize/types.js';
 import type { FactorizeLayer, LayerInfo, RefitLayer } from '../types.js';
@@ -60,7 +61,7 @@ export class SequentialPass {
 
   /** @throws BlockrankError INVALID_MODEL, INVALID_PLAN, INVALID_ARGUMENT for a mask that the model has not */
   static open(request: SequentialRequest): SequentialPass {
-    const model = Model.open(request.modelPath);
+    const model = openModel(request.modelPath);
     try {
       const layers = findLayers(model);
       const plans = matchPlan(request.plan, layers, model.sha256(), model.opset);
@@ -105,7 +106,7 @@ export class SequentialPass {
   private async solveNext(): Promise<void> {
     const stage = this.stages[this.position];
     const { group } = stage;
-    this.progress('running up to', group.members[0]);
+    this.progress('calibrating', group.members[0]);
     const sum = new StatisticsSum(group, this.isChanged);
     const ran = await this.runner.run(stage, this.overrides, (batch) =>
       sum.add(this.states, this.products, batch, (rows) => this.runner.maskFor(batch, rows)),
@@ -120,7 +121,7 @@ export class SequentialPass {
     );
     for (const member of group.members) await this.solve(member, targets);
     this.position++;
-    this.progress('solved', group.members[0]);
+    this.progress('factorizing', group.members.at(-1)!);
   }
 
   private seen(members: readonly Member[], statistics: GroupStatistics | undefined): GroupStatistics {
@@ -137,7 +138,7 @@ export class SequentialPass {
     if (solved === undefined) {
       const weight = readWeight(member.match);
       if ('code' in weight) return;
-      this.progress('solving', member);
+      this.progress('factorizing', member);
       solved = await solveMember(member, weight, targets, this.solving);
       if (solved === undefined) return;
       this.results.set(key, solved);

@@ -98,7 +98,7 @@ export class Runner {
       available,
       overrides: side === 'dense' ? new Map() : overrides,
     });
-    const { path } = this.model.source;
+    const { path } = this.model.file;
     const { extra, ...options } = this.options.sessionOptions;
     const session = { ...(extra?.session as object), ...external(path) };
     try {
@@ -119,7 +119,7 @@ export class Runner {
       const results = await session.run(feeds, [...outputs]);
       for (const name of outputs) this.states.put(name, side, batch, results[name]);
     } catch (cause) {
-      throw failed(this.model.source.path, outputs[0], cause, batch);
+      throw failed(this.model.file.path, outputs[0], cause, batch);
     }
   }
 }

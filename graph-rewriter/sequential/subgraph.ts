@@ -1,5 +1,6 @@
 // A part of a model as a model of its own.
 import onnxProto, { type onnx as Onnx } from 'onnx-proto';
+import { FLOAT_BYTES } from '../floats.js';
 import type { Graph } from '../graph.js';
 import type { Model } from '../model.js';
 import type { Node } from '../node.js';
@@ -85,7 +86,7 @@ function nodeFields(node: Node, overrides: ReadonlyMap<Node, Override>): Piece[]
   if (shift === undefined) return [...edit.renderField(node.message), ...weight];
   edit.replace(node.message, node.message.all(NODE.output)[0], delimited(NODE.output, [text(name('raw'))]));
   const add = { opType: 'Add', input: [name('raw'), name('shift')], output: [node.outputs[0]] };
-  const width = shift.length / (operand.type === 'float16' ? 2 : 4);
+  const width = shift.length / FLOAT_BYTES[operand.type];
   return [
     ...edit.renderField(node.message),
     ...delimited(GRAPH.node, [onnx.NodeProto.encode(add).finish()]),

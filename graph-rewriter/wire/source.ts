@@ -8,6 +8,8 @@ export interface Source {
   readonly size: number;
   /** Bytes start … end − 1. The result may share memory with a cache: read it, do not write to it. */
   read(start: number, end: number): Uint8Array;
+  /** Fills `into` with the bytes from `start` on: for long ranges, which are better read through one buffer. */
+  readInto(start: number, into: Uint8Array): void;
   close(): void;
 }
 
@@ -46,17 +48,21 @@ export class FileSource implements Source {
     return this.window.subarray(start - this.windowStart, end - this.windowStart);
   }
 
-  private load(start: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(length);
-    for (let done = 0; done < length;) {
-      const count = this.readInto(bytes, done, start + done);
+  readInto(start: number, into: Uint8Array): void {
+    for (let done = 0; done < into.length;) {
+      const count = this.readSome(into, done, start + done);
       if (count === 0) throw new BlockrankError('IO', `${this.path} became shorter while it was read.`);
       done += count;
     }
+  }
+
+  private load(start: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    this.readInto(start, bytes);
     return bytes;
   }
 
-  private readInto(bytes: Uint8Array, offset: number, position: number): number {
+  private readSome(bytes: Uint8Array, offset: number, position: number): number {
     try {
       return readSync(this.fd, bytes, offset, bytes.length - offset, position);
     } catch (error) {
@@ -84,6 +90,10 @@ export class BytesSource implements Source {
     if (start < 0 || end < start || end > this.size)
       throw new RangeError(`read ${start}…${end} of ${this.size}`);
     return this.bytes.subarray(start, end);
+  }
+
+  readInto(start: number, into: Uint8Array): void {
+    into.set(this.read(start, start + into.length));
   }
 
   close(): void {}

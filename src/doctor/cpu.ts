@@ -14,6 +14,9 @@ export interface BuildInfo {
   readonly version: string;
   /** Instruction set that its kernels chose on this machine. */
   readonly isa: string;
+  /** Kernels for `compute` = int8 and bfloat16; null where float32 takes their place. */
+  readonly int8?: string | null;
+  readonly bfloat16?: string | null;
   readonly features: readonly string[];
   /** Its CUDA kernels (libblockrank_cuda.so): loaded from `library`, or the `reason` why not. No GPU is asked for. */
   readonly cuda?: { readonly available: boolean; readonly library?: string; readonly reason?: string };

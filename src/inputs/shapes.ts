@@ -32,6 +32,7 @@ export function resolveShapes(inputs: readonly ModelInput[], given: Shapes): Map
     }
   }
   const symbols = bindSymbols(inputs, given);
+  requireAll(inputs, given, symbols);
   return new Map(inputs.map((input) => [input.name, given[input.name] ?? fill(input, symbols)]));
 }
 
@@ -61,21 +62,45 @@ function bindSymbols(inputs: readonly ModelInput[], given: Shapes): Map<string, 
   return symbols;
 }
 
-function fill(input: ModelInput, symbols: ReadonlyMap<string, number>): readonly number[] {
-  return (input.shape ?? []).map((dim, axis) => {
-    if (typeof dim === 'number') return dim;
-    const bound = symbols.get(dim) ?? (axis === 0 ? 1 : undefined);
-    if (bound !== undefined) return bound;
-    throw new BlockrankError(
-      'INVALID_INPUTS',
-      `input '${input.name}' leaves its dimension ${axis} open ([${(input.shape ?? []).map((d) => (d === '' ? '?' : d)).join(', ')}]): give a shape with --shape ${input.name}:${exampleShape(input)}, or real inputs with --inputs`,
-    );
+/** Names every input that needs a shape at once; one that shares its symbols with another goes with that. */
+function requireAll(
+  inputs: readonly ModelInput[],
+  given: Shapes,
+  symbols: ReadonlyMap<string, number>,
+): void {
+  const named = new Set(symbols.keys());
+  const missing = inputs.filter((input) => {
+    const open = input.name in given ? [] : openDims(input).filter(({ dim }) => !named.has(dim));
+    for (const { dim } of open) if (dim !== '') named.add(dim);
+    return open.length > 0;
   });
+  if (missing.length === 0) return;
+  const list = missing.map((input) => {
+    const axes = openDims(input)
+      .filter(({ dim }) => !symbols.has(dim))
+      .map(({ axis }) => axis);
+    const shape = (input.shape ?? []).map((dim) => (dim === '' ? '?' : dim)).join(', ');
+    return `input '${input.name}' leaves its dimension${axes.length > 1 ? 's' : ''} ${axes.join(', ')} open ([${shape}])`;
+  });
+  const options = missing.map((input) => `--shape ${input.name}:${exampleShape(input, symbols)}`);
+  throw new BlockrankError(
+    'INVALID_INPUTS',
+    `${list.join('; ')}: give ${missing.length > 1 ? 'shapes' : 'a shape'} with ${options.join(' ')}, or real inputs with --inputs`,
+  );
+}
+
+/** All but the first, which is taken for the batch. */
+function openDims({ shape }: ModelInput): { axis: number; dim: string }[] {
+  return (shape ?? []).flatMap((dim, axis) => (typeof dim === 'string' && axis > 0 ? [{ axis, dim }] : []));
+}
+
+function fill(input: ModelInput, symbols: ReadonlyMap<string, number>): readonly number[] {
+  return (input.shape ?? []).map((dim) => (typeof dim === 'number' ? dim : (symbols.get(dim) ?? 1)));
 }
 
 /** The shape with every open dimension shown as a number that the user is to change. */
-function exampleShape(input: ModelInput): string {
+function exampleShape(input: ModelInput, symbols: ReadonlyMap<string, number>): string {
   return (input.shape ?? [])
-    .map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? 1 : 64))
+    .map((dim, axis) => (typeof dim === 'number' ? dim : (symbols.get(dim) ?? (axis === 0 ? 1 : 64))))
     .join(',');
 }

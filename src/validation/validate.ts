@@ -40,8 +40,8 @@ export interface ValidationReport {
   readonly plugin: boolean;
   readonly dataSets: readonly string[];
   readonly comparisons: readonly OutputComparison[];
-  /** Null where no timing was asked for. */
-  readonly timing: Timing | null;
+  /** On the first data set; null where no timing was asked for. */
+  readonly timing: (Timing & { readonly dataSet: string }) | null;
 }
 
 interface Pair {
@@ -107,7 +107,8 @@ async function compareAll(pair: Pair, modelPath: string, options: ValidateOption
     onProgress?.({ step: 'comparing', done: dataSets.length, total: null });
   }
   const runs = options.runs ?? RUNS;
-  const timing = first && runs > 0 ? await time(first, pair, runs, options) : null;
+  const timing =
+    first && runs > 0 ? { ...(await time(first, pair, runs, options)), dataSet: first.name } : null;
   return { dataSets, comparisons, timing };
 }
 

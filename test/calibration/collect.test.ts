@@ -8,6 +8,7 @@ import {
   collectCovariances,
   type CollectRequest,
   type Feeds,
+  inputKey,
 } from '../../graph-rewriter/calibration/index.js';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
 import { randomNormal } from '../../graph-rewriter/factorize/linalg/random.js';
@@ -76,6 +77,36 @@ describe('collectCovariances', () => {
     return error as BlockrankError;
   }
 
+  for (const opset of [7, 13])
+    it(`transposes and takes together what a product does so, at opset ${opset}`, async () => {
+      // h [batch, 2, 3, 5] → rows of 2 · 5 at each place of the axis of 3.
+      const graph = {
+        node: [op('Relu', ['x'], ['h']), op('Identity', ['h'], ['y'])],
+        input: [value('x', DataType.FLOAT, ['batch', 2, 3, IN])],
+        output: [value('y', DataType.FLOAT)],
+      };
+      const inputs = [feed([4, 2, 3, IN]), feed([1, 2, 3, IN])];
+      const moves = [{ transpose: [0, 2, 1, 3] }, { reshape: [0, 0, 2 * IN] }];
+      const layer = { input: 'h', inputMoves: moves };
+      const found = await collect(encodeModel(graph, opset), { tensors: [layer, 'h'], inputs });
+      const moved = inputs.map(({ x }) => {
+        const data = x.data as Float32Array;
+        const rows = x.dims[0] * 3;
+        const at = (row: number, feature: number) =>
+          ((Math.floor(row / 3) * 2 + Math.floor(feature / IN)) * 3 + (row % 3)) * IN + (feature % IN);
+        const swapped = Float32Array.from(
+          { length: data.length },
+          (_, i) => data[at(Math.floor(i / (2 * IN)), i % (2 * IN))],
+        );
+        return { x: new ort.Tensor('float32', swapped, [rows, 2 * IN]) };
+      });
+      const relu = (v: number) => Math.max(v, 0);
+      const { size, samples, matrix } = found.get(inputKey(layer))!;
+      expect([size, samples]).to.deep.equal([2 * IN, 15]);
+      expectClose(matrix, expectedCovariance(moved, 2 * IN, relu), 1e-5);
+      expectClose(found.get('h')!.matrix, expectedCovariance(inputs, IN, relu), 1e-5);
+    });
+
   for (const opset of [7, 9, 10, 13, 21]) {
     it(`equals plain loops over batches of any leading sizes, at opset ${opset}`, async () => {
       const inputs = [feed([2, 4, IN]), feed([1, 1, IN]), feed([3, 2, IN])];
@@ -126,7 +157,7 @@ describe('collectCovariances', () => {
     const inputs = [{ ...feed([6, IN]), attention_mask: new ort.Tensor('int64', new BigInt64Array(4), [4]) }];
     const result = await collect(encodeModel(graph, 13), { tensors: ['x'], inputs });
     expect(result.get('x')!.samples).to.equal(6);
-    expectClose(result.get('x')!.matrix, expectedCovariance(inputs as Feeds[], IN), 1e-6);
+    expectClose(result.get('x')!.matrix, expectedCovariance(inputs, IN), 1e-6);
   });
 
   it('takes float16 and one-dimensional tensors', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { seededRandom } from '../../src/inputs/random.js';
 import type { ValidationReport } from '../../src/validation/validate.js';
@@ -132,6 +132,32 @@ describe('blockrank', () => {
       expect(code).to.equal(0);
       expect(stdout).to.match(/blast +2 × 2 +7 +float32/);
       expect(stdout).to.contain('no model was written');
+    });
+
+    it('refuses block counts that fit no layer', async () => {
+      const { code, stderr } = await blockrank(['rewrite', model, '--dry-run', '--blocks', '95']);
+      expect(code).to.equal(2);
+      expect(stderr).to.match(/Blocks 95 fit no layer\. .*: 96 input features cannot be cut into 95 blocks/);
+    });
+
+    it('refuses a target before it calibrates', async () => {
+      const missing = path('no/such/folder/out.onnx');
+      const args = ['rewrite', model, '-o', missing, '--calibration', path('none.npz')];
+      const { code, stderr } = await blockrank(args);
+      expect(code).to.equal(2);
+      expect(stderr).to.match(/cannot be written: The folder does not exist/);
+      expect(stderr).not.to.match(/calibrating/);
+    });
+
+    it('writes the plan whole or not at all, and to what is no file', async () => {
+      const planOut = path('whole.json');
+      await blockrank(['rewrite', model, '--plan-out', planOut]);
+      const mode = await blockrank(['rewrite', model, '--plan-out', join(planOut, 'x.json')]);
+      expect(mode.code).to.equal(2);
+      expect(mode.stderr).to.match(/cannot be written/);
+      expect((await readdir(path('.'))).filter((name) => name.endsWith('.tmp'))).to.deep.equal([]);
+      const piped = await blockrank(['rewrite', model, '--plan-out', '/dev/null', '--json']);
+      expect(piped.code, piped.stderr).to.equal(0);
     });
 
     it('does not write the plan over a model', async () => {

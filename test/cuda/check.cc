@@ -109,6 +109,35 @@ void CheckTypesAndEpilogues() {
         }
 }
 
+void CheckInt8() {
+  Group group("int8 factors");
+  uint64_t seed = 5000;
+  for (const auto io : {kF32, kF16, kBf16})
+    for (const auto scale : {kF32, kF16})
+      for (const auto structure : {BLOCKRANK_CUDA_BLAST, BLOCKRANK_CUDA_MONARCH, BLOCKRANK_CUDA_LOW_RANK})
+        for (const int64_t rank : {24, 48, 160})
+          for (const int64_t tokens : {1, 3, 8, 9, 16, 17, 70}) {
+            const bool low_rank = structure == BLOCKRANK_CUDA_LOW_RANK;
+            const int64_t b_in = low_rank ? 1 : 5, b_out = low_rank ? 1 : 4;
+            blockrank_cuda_layer layer =
+                Layer(structure, 400, 112, b_in, b_out, rank, io, BLOCKRANK_CUDA_INT8);
+            layer.scale_type = scale;
+            layer.bias = static_cast<blockrank_cuda_bias>(seed % 3);
+            if (structure == BLOCKRANK_CUDA_MONARCH)
+              layer.output_order = static_cast<blockrank_cuda_order>(seed % 2);
+            group.Add(Check(RandomCase(layer, tokens, ++seed)));
+          }
+  // Columns split over a cluster, and real sizes.
+  for (const auto& dims :
+       std::vector<std::vector<int64_t>>{{8192, 2048, 16, 768}, {3072, 768, 6, 192}, {4096, 4096, 16, 1024}})
+    for (const int64_t tokens : {1, 8, 16, 40}) {
+      blockrank_cuda_layer layer = Layer(BLOCKRANK_CUDA_BLAST, dims[0], dims[1], dims[2], dims[2], dims[3],
+                                         kBf16, BLOCKRANK_CUDA_INT8);
+      layer.scale_type = tokens % 16 == 0 ? kF16 : kF32;
+      group.Add(Check(RandomCase(layer, tokens, ++seed)));
+    }
+}
+
 void CheckTokenCounts() {
   Group group("token counts around tiles");
   uint64_t seed = 10000;
@@ -165,7 +194,7 @@ void CheckTiles() {
         };
         for (int row = 0; row < kBlastTileCount; ++row)
           if (CanUse(kBlastTiles[row], ShapeOf(device.plan()), device.plan().device))
-            run({Program::kBlast, row, 4, "", "", 2});
+            run({Program::kBlast, row, kGemmTileCount - 1, "", "", 2});
         // Unfused BLAST runs each GEMM tile as stage 1 and as stage 2; its scratch is t and z, what the
         // general path has too.
         for (int row = 0; row < kGemmTileCount; ++row)
@@ -380,6 +409,7 @@ int main(int argc, char** argv) {
     CheckMessages();
     CheckTiles();
     CheckTokenCounts();
+    CheckInt8();
     if (!quick) {
       CheckTypesAndEpilogues();
       CheckBlocks();

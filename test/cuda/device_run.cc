@@ -61,6 +61,8 @@ DeviceCase::DeviceCase(const Case& c, int64_t shift)
       s_(c.s.bytes.size(), shift),
       u_(c.u.bytes.size(), shift),
       b_(c.b.bytes.size(), shift),
+      v_scale_(c.v_scale.bytes.size(), shift),
+      u_scale_(c.u_scale.bytes.size(), shift),
       y_(c.tokens * c.layer.out * SizeOf(c.layer.io_type), shift),
       workspace_(workspace_bytes_) {
   x_.Write(c.x.bytes);
@@ -68,12 +70,16 @@ DeviceCase::DeviceCase(const Case& c, int64_t shift)
   s_.Write(c.s.bytes);
   u_.Write(c.u.bytes);
   b_.Write(c.b.bytes);
+  v_scale_.Write(c.v_scale.bytes);
+  u_scale_.Write(c.u_scale.bytes);
   tensors_ = {x_.data(),
               v_.data(),
               c.s.bytes.empty() ? nullptr : s_.data(),
               u_.data(),
               c.b.bytes.empty() ? nullptr : b_.data(),
-              y_.data()};
+              y_.data(),
+              c.v_scale.bytes.empty() ? nullptr : v_scale_.data(),
+              c.u_scale.bytes.empty() ? nullptr : u_scale_.data()};
 }
 
 void DeviceCase::Launch(cudaStream_t stream) const {
@@ -92,7 +98,7 @@ std::vector<uint8_t> DeviceCase::Run(const std::function<void(cudaStream_t)>& en
   enqueue(stream);
   CheckCuda(cudaStreamSynchronize(stream), Describe(case_).c_str());
   CheckCuda(cudaStreamDestroy(stream), "cudaStreamDestroy");
-  for (const GuardedBuffer* buffer : {&x_, &v_, &s_, &u_, &b_, &y_, &workspace_})
+  for (const GuardedBuffer* buffer : {&x_, &v_, &s_, &u_, &b_, &v_scale_, &u_scale_, &y_, &workspace_})
     if (!buffer->GuardsIntact()) throw std::runtime_error("wrote outside of a buffer: " + Describe(case_));
   return y_.Read();
 }

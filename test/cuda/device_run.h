@@ -63,7 +63,7 @@ class DeviceCase {
   const Case& case_;
   blockrank_cuda_plan* plan_;
   size_t workspace_bytes_;
-  GuardedBuffer x_, v_, s_, u_, b_, y_, workspace_;
+  GuardedBuffer x_, v_, s_, u_, b_, v_scale_, u_scale_, y_, workspace_;
   blockrank_cuda_tensors tensors_;
 };
 

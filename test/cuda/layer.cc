@@ -52,8 +52,9 @@ class TokenReference {
         l_(c.layer),
         p_(CeilDiv(l_.in, l_.b_in)),
         q_(CeilDiv(l_.out, l_.b_out)),
-        rounding_(UnitRoundoff(l_.factor_type)),
-        kept_rounding_(l_.io_type == l_.factor_type ? rounding_ : kFloat) {}
+        int8_(l_.factor_type == BLOCKRANK_CUDA_INT8),
+        kept_rounding_(l_.io_type == l_.factor_type || int8_ ? UnitRoundoff(l_.io_type) : kFloat),
+        factor_rounding_(int8_ ? kept_rounding_ : 0) {}
 
   void Run(int64_t token, double* y, double* deviation) const {
     for (int64_t o = 0; o < l_.out; ++o) y[o] = deviation[o] = 0;
@@ -76,7 +77,9 @@ class TokenReference {
       sum += term;
       squares += term * term;
     }
-    return Rounded({sum, kFloat * kFloat * static_cast<double>(last - j * p_) * squares});
+    return Rounded(
+        {sum, (kFloat * kFloat * static_cast<double>(last - j * p_) + factor_rounding_ * factor_rounding_) *
+                  squares});
   }
 
   Noisy Rounded(Noisy v) const { return {v.value, v.variance + std::pow(kept_rounding_ * v.value, 2)}; }
@@ -91,7 +94,7 @@ class TokenReference {
       squares += u * u * z[i].value * z[i].value;
       variance += u * u * z[i].variance;
     }
-    variance += kFloat * kFloat * static_cast<double>(k) * squares;
+    variance += (kFloat * kFloat * static_cast<double>(k) + factor_rounding_ * factor_rounding_) * squares;
     if (l_.bias != BLOCKRANK_CUDA_NO_BIAS) sum += c_.b.values[l_.bias == BLOCKRANK_CUDA_BIAS_VECTOR ? o : 0];
     const double out = Activate(sum, l_.activation);
     // The activations' slopes are at most 1.13; their own float32 arithmetic costs a few ulps of the
@@ -118,7 +121,9 @@ class TokenReference {
             sum.variance += s * s * t[j][row].variance;
             squares += s * s * t[j][row].value * t[j][row].value;
           }
-          sum.variance += kFloat * kFloat * static_cast<double>(l_.b_in) * squares;
+          sum.variance +=
+              (kFloat * kFloat * static_cast<double>(l_.b_in) + factor_rounding_ * factor_rounding_) *
+              squares;
           z[row] = Rounded(sum);
         }
       for (int64_t o = i * q_; o < std::min(l_.out, (i + 1) * q_); ++o) Output(z, o, y, deviation);
@@ -140,12 +145,16 @@ class TokenReference {
   const Case& c_;
   const blockrank_cuda_layer& l_;
   int64_t p_, q_;
-  double rounding_, kept_rounding_;
+  bool int8_;
+  double kept_rounding_;    // of t and z
+  double factor_rounding_;  // of int8 factors that are widened to 16 bits
 };
 
 }  // namespace
 
-int64_t SizeOf(blockrank_cuda_type type) { return type == BLOCKRANK_CUDA_FLOAT32 ? 4 : 2; }
+int64_t SizeOf(blockrank_cuda_type type) {
+  return type == BLOCKRANK_CUDA_FLOAT32 ? 4 : type == BLOCKRANK_CUDA_INT8 ? 1 : 2;
+}
 
 double UnitRoundoff(blockrank_cuda_type type) {
   return type == BLOCKRANK_CUDA_FLOAT32 ? 0x1p-24 : type == BLOCKRANK_CUDA_FLOAT16 ? 0x1p-11 : 0x1p-8;
@@ -185,26 +194,69 @@ std::vector<double> Decode(blockrank_cuda_type type, const std::vector<uint8_t>&
   return values;
 }
 
+namespace {
+
+// Replaces a tensor of `rows` × `columns` by int8 with scales near its deviation: scale_of(row, column) is
+// the place of an element's scale among `scales`.
+template <class ScaleOf>
+Tensor Quantized(const Tensor& tensor, int64_t columns, const Tensor& scales, ScaleOf scale_of,
+                 uint64_t seed) {
+  Tensor q = {BLOCKRANK_CUDA_INT8, std::vector<uint8_t>(tensor.values.size()),
+              std::vector<double>(tensor.values.size())};
+  std::mt19937_64 random(seed);
+  for (size_t i = 0; i < q.values.size(); ++i) {
+    const auto value = static_cast<int8_t>(static_cast<int64_t>(random() % 255) - 127);
+    q.bytes[i] = static_cast<uint8_t>(value);
+    const auto at = static_cast<int64_t>(i);
+    q.values[i] = value * scales.values[scale_of(at / columns, at % columns)];
+  }
+  return q;
+}
+
+void Quantize(Case& c, uint64_t seed) {
+  const blockrank_cuda_layer& l = c.layer;
+  const bool monarch = l.structure == BLOCKRANK_CUDA_MONARCH;
+  const int64_t p = CeilDiv(l.in, l.b_in), k = monarch ? l.b_in * l.r : l.r;
+  const auto deviation = [](int64_t sum) { return 1 / (73.6 * std::sqrt(static_cast<double>(sum))); };
+  c.v_scale = RandomTensor(l.scale_type, (monarch ? l.b_out : 1) * l.b_in * l.r, deviation(p), seed * 8 + 6);
+  c.u_scale = RandomTensor(l.scale_type, l.out * (monarch ? l.b_in : 1), deviation(k), seed * 8 + 7);
+  c.v = Quantized(
+      c.v, l.in, c.v_scale,
+      [&](int64_t row, int64_t column) {
+        const int64_t i = row / l.r;  // 0 unless Monarch
+        return (i * l.b_in + column / p) * l.r + row % l.r;
+      },
+      seed);
+  c.u = Quantized(
+      c.u, k, c.u_scale,
+      [&](int64_t row, int64_t column) { return monarch ? row * l.b_in + column / l.r : row; }, seed + 1);
+}
+
+}  // namespace
+
 Case RandomCase(const blockrank_cuda_layer& l, int64_t tokens, uint64_t seed) {
   const bool monarch = l.structure == BLOCKRANK_CUDA_MONARCH, blast = l.structure == BLOCKRANK_CUDA_BLAST;
   const double p = static_cast<double>(CeilDiv(l.in, l.b_in)),
                k = static_cast<double>(monarch ? l.b_in * l.r : l.r);
-  Case c = {l, tokens, {}, {}, {}, {}, {}};
+  Case c = {l, tokens, {}, {}, {}, {}, {}, {}, {}};
   c.x = RandomTensor(l.io_type, tokens * l.in, 1.0, seed * 8 + 1);
-  c.v = RandomTensor(l.factor_type, (monarch ? l.b_out : 1) * l.r * l.in, 1 / std::sqrt(p), seed * 8 + 2);
-  c.s = RandomTensor(l.factor_type, blast ? l.b_out * l.b_in * l.r : 0,
+  const bool int8 = l.factor_type == BLOCKRANK_CUDA_INT8;
+  const blockrank_cuda_type factor = int8 ? BLOCKRANK_CUDA_FLOAT32 : l.factor_type;
+  c.v = RandomTensor(factor, (monarch ? l.b_out : 1) * l.r * l.in, 1 / std::sqrt(p), seed * 8 + 2);
+  c.s = RandomTensor(int8 ? l.scale_type : factor, blast ? l.b_out * l.b_in * l.r : 0,
                      1 / std::sqrt(static_cast<double>(l.b_in)), seed * 8 + 3);
-  c.u = RandomTensor(l.factor_type, l.out * static_cast<int64_t>(k), 1 / std::sqrt(k), seed * 8 + 4);
+  c.u = RandomTensor(factor, l.out * static_cast<int64_t>(k), 1 / std::sqrt(k), seed * 8 + 4);
   const int64_t biases = l.bias == BLOCKRANK_CUDA_BIAS_VECTOR   ? l.out
                          : l.bias == BLOCKRANK_CUDA_BIAS_SCALAR ? 1
                                                                 : 0;
   c.b = RandomTensor(l.io_type, biases, 1.0, seed * 8 + 5);
+  if (int8) Quantize(c, seed);
   return c;
 }
 
 std::string Describe(const Case& c) {
   const char* structures[] = {"blast", "monarch", "low rank"};
-  const char* types[] = {"f32", "f16", "bf16"};
+  const char* types[] = {"f32", "f16", "bf16", "int8"};
   const blockrank_cuda_layer& l = c.layer;
   char text[256];
   snprintf(text, sizeof text,

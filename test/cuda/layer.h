@@ -25,7 +25,8 @@ std::vector<double> Decode(blockrank_cuda_type type, const std::vector<uint8_t>&
 struct Case {
   blockrank_cuda_layer layer;
   int64_t tokens;
-  Tensor x, v, s, u, b;
+  Tensor x, v, s, u, b;     // values of v and u are dequantized
+  Tensor v_scale, u_scale;  // of int8 factors
 };
 
 // Factors scaled so that t, z and y stay near 1.

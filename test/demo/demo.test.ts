@@ -17,7 +17,7 @@ describe('runDemo', () => {
       expect(comparison.elements).to.be.above(100_000);
       expect(comparison.statistics!.absolute.max).to.be.within(1e-9, 1);
     }
-    expect(report.rewrite.layers.filter(({ result }) => result)).to.have.length(9);
+    expect(report.rewrite.layers.filter(({ result }) => result)).to.have.length(13);
     expect(report.rewrite.bytesAfter).to.be.below(0.95 * report.rewrite.bytesBefore);
     expect(report.timing.runs).to.equal(1);
     expect([...steps]).to.deep.equal(['reading', 'calibrating', 'factorizing', 'timing']);

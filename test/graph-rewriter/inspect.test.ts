@@ -15,8 +15,12 @@ describe('inspectModel', () => {
   it('lists the products of a real model of Paddle', async () => {
     const info = await inspectModel(PP_OCR);
     expect(info).to.include({ path: PP_OCR, opset: 9, sha256: sha256(PP_OCR), bytes: 10822323 });
-    expect(info.layers).to.have.length(13);
-    const found = info.layers.filter((layer) => layer.reason === undefined);
+    const convs = info.layers.filter((layer) => layer.op === 'Conv');
+    expect(convs.map((layer) => layer.reason?.code ?? 'yes')).to.have.length(38);
+    expect(convs.filter((layer) => layer.shape !== null)).to.have.length(21);
+    const products = info.layers.filter((layer) => layer.op === 'MatMul');
+    expect(products).to.have.length(13);
+    const found = products.filter((layer) => layer.reason === undefined);
     expect(found.map(({ shape, activation }) => [shape!.in, shape!.out, activation])).to.deep.equal([
       [120, 360, 'none'],
       [120, 120, 'none'],
@@ -35,7 +39,7 @@ describe('inspectModel', () => {
       dtype: 'float32',
       input: 'transpose_51.tmp_0',
     });
-    const others = info.layers.filter((layer) => layer.reason !== undefined);
+    const others = products.filter((layer) => layer.reason !== undefined);
     expect(others.every((layer) => layer.reason!.code === 'weight-not-constant')).to.be.true;
   });
 
@@ -203,13 +207,45 @@ describe('inspectModel', () => {
     return expectError(() => inspectModel(save(model)), 'INVALID_MODEL', /nested deeper than 100/);
   });
 
-  it('follows no cycle', async () => {
+  const body = (from: string, to: string) => ({
+    name: 'b',
+    node: [node('Identity', [from], [to])],
+    output: [valueInfo(to, [IN, OUT])],
+  });
+  const cycles: readonly [string, Parameters<typeof node>[]][] = [
+    [
+      'of two nodes',
+      [
+        ['Identity', ['b'], ['a'], {}, { name: 'first' }],
+        ['Identity', ['a'], ['b']],
+      ],
+    ],
+    ['of one', [['Add', ['x', 'a'], ['a'], {}, { name: 'first' }]]],
+    [
+      'through a body',
+      [
+        ['If', ['c'], ['a'], { then_branch: body('d', 't'), else_branch: body('d', 'e') }, { name: 'first' }],
+        ['Identity', ['a'], ['d']],
+      ],
+    ],
+  ];
+  for (const [what, nodes] of cycles)
+    it(`refuses a cycle ${what}`, () => {
+      const all = [...nodes.map((parts) => node(...parts)), product];
+      const model = layerModel({ nodes: all, initializers: [w, tensor('c', [1], [1])] });
+      return expectError(() => inspectModel(save(model)), 'INVALID_MODEL', /'first' is part of a cycle/);
+    });
+
+  it('takes nodes in any order, and a body with a value of the name of a later one', async () => {
     const nodes = [
-      node('Identity', ['b'], ['a']),
-      node('Identity', ['a'], ['b']),
-      node('MatMul', ['x', 'a'], ['y']),
+      node('MatMul', ['r', 'w'], ['y'], {}, { name: 'fc' }),
+      node('If', ['c'], ['i'], { then_branch: body('w', 'late'), else_branch: body('w', 'e') }),
+      node('Shape', ['i'], ['late']),
+      node('Relu', ['x'], ['r']),
     ];
-    const { layers } = await inspectModel(save(layerModel({ nodes, initializers: [tensor('c', [1], [1])] })));
-    expect(layers[0].reason?.code).to.equal('weight-not-constant');
+    const { layers } = await inspectModel(
+      save(layerModel({ nodes, initializers: [w, tensor('c', [1], [1])] })),
+    );
+    expect(layers).to.have.length(1);
   });
 });

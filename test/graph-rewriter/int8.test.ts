@@ -130,7 +130,7 @@ describe('compute', () => {
   const attributes = (path: string) =>
     readModel(path)
       .graph!.node!.filter(({ domain }) => domain === 'ai.blockrank')
-      .map(({ attribute }) => attribute!.map(({ name, s }) => `${name}=${new TextDecoder().decode(s!)}`));
+      .map(({ attribute }) => attribute!.map(({ name, s }) => `${name}=${new TextDecoder().decode(s)}`));
 
   it('is an attribute of the nodes, which functions without the plugin take and pass over', async () => {
     for (const [type, compute] of [

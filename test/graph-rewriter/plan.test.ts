@@ -145,15 +145,22 @@ describe('planRewrite', () => {
   });
 
   it('refuses counts that do not fit, and lists those that do', () => {
-    expect(reasonOf(planOne([121, 360], { blocks: 6 }, 10))).to.deep.equal({
+    const layers = [layer('odd', [121, 360]), layer('even', [120, 360])];
+    const old = planRewrite(model(layers, 10), { blocks: 6 }).layers;
+    expect(reasonOf(old[0])).to.deep.equal({
       code: 'blocks-do-not-fit',
       message:
         '6 blocks do not divide 121 input features, which needs opset 11 and the model has 10; 1, 11 fit.',
     });
-    expect(reasonOf(planOne([120, 10], { blocks: [1, 7] })).message).to.match(
-      /10 output features cannot be cut into 7 blocks of 2; 1, 2, 5, 10 fit/,
-    );
+    expect(specOf(old[1])).to.include({ blocksIn: 6 });
   });
+
+  it('throws where the counts fit no layer at all', () =>
+    expectError(
+      () => planOne([120, 10], { blocks: [1, 7] }),
+      'INVALID_ARGUMENT',
+      /Blocks 1,7 fit no layer\. fc: 10 output features cannot be cut into 7 blocks of 2; 1, 2, 5, 10 fit/,
+    ));
 
   it('refuses a rank that does not shrink, and names the largest that does', () => {
     const info = model([layer('big', [512, 512]), layer('small', [64, 64])]);

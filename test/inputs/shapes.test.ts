@@ -36,6 +36,21 @@ describe('resolveShapes', () => {
     );
   });
 
+  it('names every input that needs a shape, once for each symbol', () => {
+    const inputs = [
+      float('ids', ['b', 'seq']),
+      float('mask', ['b', 'seq']),
+      float('cache', ['b', 4, 'past', 64]),
+      float('image', [1, 3, '', '']),
+    ];
+    expect(() => resolveShapes(inputs, {})).to.throw(
+      "input 'ids' leaves its dimension 1 open ([b, seq]); input 'cache' leaves its dimension 2 open ([b, 4, past, 64]); input 'image' leaves its dimensions 2, 3 open ([1, 3, ?, ?]): give shapes with --shape ids:1,64 --shape cache:1,4,64,64 --shape image:1,3,64,64, or",
+    );
+    expect(() => resolveShapes(inputs, { ids: [2, 7], image: [1, 3, 8, 8] })).to.throw(
+      /^input 'cache' leaves .*: give a shape with --shape cache:2,4,64,64, or/,
+    );
+  });
+
   it('refuses a shape that contradicts the model', () => {
     expect(() => resolveShapes([float('x', ['N', 3])], { x: [1, 4] })).to.throw(
       "input 'x' has the shape [N, 3] in the model, and the given one is [1, 4]",

@@ -29,18 +29,6 @@ void RunEverywhere(const Spec& spec, int threads = 1) {
   }
 }
 
-// The three structures, Monarch in both orders; block counts that do not apply are dropped.
-std::vector<Spec> Structures(Dims dims, int64_t tokens) {
-  Dims pair = dims;
-  pair.b_in = pair.b_out = 1;
-  Spec low_rank{Structure::kLowRank, pair, tokens};
-  Spec blast{Structure::kBlast, dims, tokens};
-  Spec monarch{Structure::kMonarch, dims, tokens};
-  Spec interleaved = monarch;
-  interleaved.order = OutputOrder::kInterleaved;
-  return {low_rank, blast, monarch, interleaved};
-}
-
 TEST(SizesAroundEveryTile) {
   // in, out, b_in, b_out, rank: ones, primes, vector and panel widths ± 1, ragged last blocks, a panel's
   // depth + 1.
@@ -175,7 +163,7 @@ TEST(ThreadsDoNotChangeABit) {
 }
 
 TEST(MissingMemoryIsReported) {
-  for (const Spec& spec : Structures({40, 40, 2, 2, 8}, 20)) {
+  for (const Spec& spec : Structures({400, 300, 2, 2, 64}, 70)) {
     TestProblem problem(spec, 1);
     for (long allowed = 0; allowed < 4; ++allowed) {
       TestHost host(2, allowed);

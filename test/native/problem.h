@@ -25,7 +25,11 @@ struct Spec {
   Activation activation = Activation::kNone;
   OutputOrder order = OutputOrder::kContiguous;
   int bias = 0;  // 0: none, 1: one value, 2: one per output
+  Compute compute = Compute::kFloat;
 };
+
+/// The three structures, Monarch in both orders; block counts that do not apply are dropped.
+std::vector<Spec> Structures(Dims dims, int64_t tokens);
 
 std::string Describe(const Spec& spec);
 
@@ -37,6 +41,9 @@ class TestProblem {
   Problem Bind();
   /// Compares Y with the definition. Returns "" or a description of the worst element.
   std::string Compare() const;
+  /// One token by the formulas of docs/operators.md, before the activation; `magnitude` is the same sum over
+  /// absolute values.
+  void Define(int64_t token, std::vector<double>* result, std::vector<double>* magnitude) const;
 
   const Spec spec;
   Tensor x, v, s, u, b;
@@ -46,7 +53,6 @@ class TestProblem {
  private:
   double V(int64_t row, int64_t column, int64_t j) const;
   double U(int64_t row, int64_t column) const;
-  void Define(int64_t token, std::vector<double>* result, std::vector<double>* magnitude) const;
 };
 
 double Activate(Activation activation, double value);

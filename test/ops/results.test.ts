@@ -1,6 +1,7 @@
 /** What the operators compute in onnxruntime-node, against float64 loops. */
 import { expect } from 'chai';
-import { buildLayer, expectLayer, runLayer, type LayerSpec } from './helpers/layer.js';
+import { doctor } from '../../src/doctor.js';
+import { buildLayer, expectLayer, relativeError, runLayer, type LayerSpec } from './helpers/layer.js';
 import { usePlugin } from './helpers/plugin.js';
 
 const RAGGED = { in: 45, out: 52, blocksIn: 4, blocksOut: 3, rank: 19 };
@@ -71,10 +72,37 @@ for (const structure of STRUCTURES) {
       await expectLayer({ ...base, factorType: 'int8', attributes: { compute: 'float' } });
     });
 
+    it('computes int8 products where they are asked for, close to those in float32', async () => {
+      for (const spec of [
+        { ...base, leading: [2] },
+        { ...base, leading: [70], computedFactors: true, bias: 'all', xType: 'float16' },
+        { ...base, leading: [40], scaleType: 'float16', suffix: 'Gelu', activation: 'gelu' },
+      ] as const) {
+        const layer = buildLayer({ ...spec, factorType: 'int8', attributes: { compute: 'int8' } });
+        const error = relativeError(await runLayer(layer), layer.expected.y);
+        expect(error).to.be.greaterThan(5e-4).and.lessThan(0.025);
+      }
+    });
+
+    it('computes bfloat16 products where they are asked for and the processor has them', async () => {
+      const { isa, bfloat16 } = (await doctor()).library.build!;
+      for (const factorType of ['float32', 'float16', 'bfloat16'] as const) {
+        const layer = buildLayer({ ...base, leading: [30], factorType, attributes: { compute: 'bfloat16' } });
+        const error = relativeError(await runLayer(layer), layer.expected.y);
+        if (bfloat16) expect(error, isa).to.be.greaterThan(5e-4).and.lessThan(0.01);
+        else expect(error, isa).to.be.lessThan(1e-5);
+      }
+    });
+
     it('gives the same bits with one thread and with two', async () => {
       for (const tokens of [1, 6, 150]) {
-        for (const factorType of ['float32', 'int8'] as const) {
-          const layer = buildLayer({ ...base, leading: [tokens], factorType });
+        for (const own of [
+          { factorType: 'float32' },
+          { factorType: 'int8' },
+          { factorType: 'int8', attributes: { compute: 'int8' } },
+          { factorType: 'float32', attributes: { compute: 'bfloat16' } },
+        ] as const) {
+          const layer = buildLayer({ ...base, leading: [tokens], ...own });
           const [one, two] = [1, 2].map((intraOpNumThreads) => runLayer(layer, { intraOpNumThreads }));
           expect((await two).data).to.deep.equal((await one).data);
         }

@@ -1,5 +1,6 @@
 // `blockrank doctor`
 import type { Command } from 'commander';
+import type { BuildInfo } from '../../doctor/cpu.js';
 import { doctor, type Check, type DoctorReport } from '../../doctor.js';
 import { runCommand } from '../run.js';
 import { wrapText } from '../table.js';
@@ -24,6 +25,10 @@ function isUsable({ onnxruntime, addon, library, hook, operators }: DoctorReport
   return [onnxruntime, addon, library, hook, operators].every((check) => check.status === 'ok');
 }
 
+function describeKernels({ version, isa, int8, bfloat16 }: BuildInfo): string {
+  return `${version}, ${isa}; int8: ${int8 ?? 'computed in float32'}; bfloat16: ${bfloat16 ?? 'computed in float32'}`;
+}
+
 function formatDoctor(report: DoctorReport, width: number): string {
   const { cpu, cuda, library } = report;
   const facts: [string, string][] = [
@@ -33,9 +38,7 @@ function formatDoctor(report: DoctorReport, width: number): string {
       'CPU',
       `${cpu.model}, ${cpu.threads} threads; ${cpu.features.join(' ') || 'no vector extensions known'}`,
     ],
-    ...(library.build
-      ? [['kernels', `${library.build.version}, ${library.build.isa}`] as [string, string]]
-      : []),
+    ...(library.build ? [['kernels', describeKernels(library.build)] as [string, string]] : []),
     ...report.runtimes.map(({ version, path, libraries }): [string, string] => [
       'runtime',
       `ONNX Runtime ${version} (${path}), registered: ${libraries.join(', ') || 'nothing'}`,

@@ -11,9 +11,9 @@ import { formatTable } from '../table.js';
 export function addInspect(program: Command): void {
   program
     .command('inspect')
-    .summary('list every MatMul and Gemm of a model, and why one would not be rewritten')
+    .summary('list every matrix product and convolution of a model, and why one would not be rewritten')
     .description(
-      'Lists every MatMul and Gemm of a model: name, shape, type, where the weight lives, whether `rewrite` without options would rewrite it, and if not the reason.',
+      'Lists every matrix product and convolution of a model: name, shape, type, where the weight lives, whether `rewrite` without options would rewrite it, and if not the reason.',
     )
     .argument('<model>', 'ONNX file')
     .action((path: string, _: unknown, command: Command) =>
@@ -54,7 +54,7 @@ function describe(info: ModelInfo, width: number): string {
   const producer = info.producer ? `, by ${info.producer}` : '';
   const parts = [
     `${info.path}: ${formatBytes(info.bytes)}, IR ${info.irVersion}, opset ${info.opset}${producer}`,
-    info.layers.length ? formatTable(COLUMNS, info.layers.map(row), width) : 'No MatMul or Gemm.',
+    info.layers.length ? formatTable(COLUMNS, info.layers.map(row), width) : 'No matrix product.',
     ...(kept.length ? [formatKept(kept, width)] : []),
     `${count(info.layers.length, 'layer')}, ${rewritable} would be rewritten: ${formatBytes(rewritableBytes)}, ${formatPercent(rewritableBytes / info.bytes)} of the model`,
   ];

@@ -1,5 +1,5 @@
 // `blockrank rewrite model.onnx -o out.onnx`
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { BlockrankError } from '../../../graph-rewriter/errors.js';
 import { LOSSES, type Loss } from '../../../graph-rewriter/gradient/index.js';
@@ -17,6 +17,8 @@ import type { CalibrationSource } from '../../calibrate.js';
 import { isTokenFile } from '../../inputs/tokens.js';
 import { SENSITIVITIES, type Sensitivity } from '../../sensitivity.js';
 import { planModel, rewriteAs, type RewriteOptions } from '../../rewrite.js';
+import { tryTarget } from '../../../graph-rewriter/write-model.js';
+import { writeWhole } from '../../../graph-rewriter/wire/atomic-file.js';
 import { count, formatBytes, formatShape } from '../../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
 import {
@@ -47,6 +49,7 @@ interface Flags {
   readonly exclude?: string[];
   readonly minSize?: number;
   readonly factors?: FactorType;
+  readonly splitTied?: boolean;
   readonly compute?: Compute;
   readonly method?: Method;
   readonly iterations?: number;
@@ -73,7 +76,7 @@ export function addRewrite(program: Command): void {
     .command('rewrite')
     .summary('replace dense weights by block low-rank ones')
     .description(
-      'Replaces the dense weights of MatMul and Gemm by block low-rank factors and writes a model that runs anywhere.',
+      'Replaces the dense weights of matrix products (MatMul, Gemm, 1×1 Conv, Einsum) by block low-rank factors and writes a model that runs anywhere.',
     )
     .argument('<model>', 'ONNX file')
     .option('-o, --output <file>', 'where to write the rewritten model (needed unless --dry-run)')
@@ -113,6 +116,10 @@ export function addRewrite(program: Command): void {
       repeated,
     )
     .option('--min-size <n>', 'leave weights with fewer elements dense', wholeNumber(0))
+    .option(
+      '--split-tied',
+      'give a product whose weight is also an embedding factors of its own: faster, and larger',
+    )
     .option('--factors <type>', 'type that factors are stored in: fp32, fp16, bf16 or int8', factorType)
     .option('--compute <type>', 'what kernels may compute products in: float, bf16 or int8', compute)
     .addOption(new Option('--method <name>', 'how BLAST is fitted').choices(METHODS))
@@ -146,9 +153,12 @@ async function runRewrite(path: string, flags: Flags, context: CommandContext): 
   requireConsistent(path, flags);
   const given = flags.plan === undefined ? undefined : parsePlan(await readFile(flags.plan, 'utf8'));
   const options = rewriteOptions(flags, context, given);
+  const writes = !flags.dryRun && flags.output !== undefined;
+  // Planning may calibrate, which takes long.
+  if (writes) await tryTarget(path, flags.output, flags.overwrite ?? false);
   const planned = await planModel(path, options);
   const { info, plan } = planned;
-  if (flags.planOut !== undefined) await writeFile(flags.planOut, formatPlan(plan));
+  if (flags.planOut !== undefined) await writeWhole(flags.planOut, formatPlan(plan));
   if (flags.dryRun || flags.output === undefined) {
     return { json: plan, text: describePlan(info, plan, context.width) };
   }
@@ -186,6 +196,7 @@ function requireConsistent(model: string, flags: Flags): void {
     'exclude',
     'minSize',
     'factors',
+    'splitTied',
     'compute',
   ] as const;
   const clash = planning.filter((name) => flags.plan !== undefined && flags[name] !== undefined);
@@ -204,7 +215,8 @@ function rewriteOptions(
   plan: RewritePlan | undefined,
 ): RewriteOptions {
   const { maxBytes, maxError, allocate, sensitivity, loss } = flags;
-  const { structure, keep, rank, blocks, include, exclude, minSize, method, iterations, seed } = flags;
+  const { structure, keep, rank, blocks, include, exclude, minSize, splitTied, method, iterations, seed } =
+    flags;
   const optional = {
     structure,
     keep,
@@ -218,6 +230,7 @@ function rewriteOptions(
     include,
     exclude,
     minSize,
+    splitTied,
     method,
     iterations,
     seed,

@@ -1,6 +1,7 @@
 // `blockrank validate original.onnx rewritten.onnx`
 import type { Command } from 'commander';
 import type { Tolerance } from '../../validation/compare.js';
+import type { Timing } from '../../validation/timing.js';
 import { validate, type OutputComparison, type ValidationReport } from '../../validation/validate.js';
 import { count, formatMilliseconds, formatNumber } from '../../format.js';
 import { groupBy } from '../group.js';
@@ -89,17 +90,18 @@ export function formatValidation(report: ValidationReport, width = Infinity): st
     formatTable(TOLERANCE_COLUMNS, worst.map(toleranceRow), width),
     ...(failures.length ? [formatTable(FAILURE_COLUMNS, failures.slice(0, 20).map(failureRow), width)] : []),
     ...(failures.length > 20 ? [`… and ${failures.length - 20} more failures`] : []),
-    ...(report.timing ? [formatTiming(report.timing)] : []),
+    ...(report.timing ? [timingOf(report, report.timing)] : []),
     passed,
   ].join('\n\n');
 }
 
-export function formatTiming({
-  original,
-  rewritten,
-  speedup,
-  runs,
-}: NonNullable<ValidationReport['timing']>): string {
+/** Which data set was timed, where there are others. */
+function timingOf({ dataSets }: ValidationReport, timing: NonNullable<ValidationReport['timing']>): string {
+  const others = dataSets.length > 1 ? ` (on ${timing.dataSet} alone)` : '';
+  return `${formatTiming(timing)}${others}`;
+}
+
+export function formatTiming({ original, rewritten, speedup, runs }: Timing): string {
   return `time, median of ${runs}: original ${formatMilliseconds(original)}, rewritten ${formatMilliseconds(rewritten)}, ratio ${formatNumber(speedup)}`;
 }
 

@@ -10,7 +10,6 @@ import {
   type Activation,
   ACTIVATIONS,
   FACTOR_TYPES,
-  type LayerInfo,
   type FactorType,
 } from '../../../graph-rewriter/types.js';
 import type { onnx } from 'onnx-proto';
@@ -42,7 +41,7 @@ interface Case {
 
 /** As tensors of the operator's inputs. */
 function storedFactors(factors: Factors, type: FactorType): onnx.ITensorProto[] {
-  return store({ id: 'test' } as LayerInfo, { factors }, type, 1).map(({ name, dims, type, bytes }) => ({
+  return store('test', { factors }, type, 1).map(({ name, dims, type, bytes }) => ({
     name,
     dims: [...dims],
     dataType: dataTypeNumber(type),

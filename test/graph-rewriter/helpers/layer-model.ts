@@ -5,7 +5,7 @@ import type { Factors } from '../../../graph-rewriter/factorize/types.js';
 import type { FactorType, FloatFactorType, LayerResult } from '../../../graph-rewriter/types.js';
 import { encodeModel, type ModelParts, tensor, valueInfo } from './onnx.js';
 import { random, relativeDifference } from './reference.js';
-import { runModel } from './run.js';
+import { type Fed, interfaceOf, runModel } from './run.js';
 import { type KnownWeight, knownWeight, rewriteKnown, save } from './workspace.js';
 
 export const IN = 24;
@@ -41,26 +41,48 @@ export function layerModel(model: LayerModel): Uint8Array {
 /** Rewrites, runs both, compares, and returns what was done. */
 export async function rewriteAndCompare(
   model: LayerModel,
-  options: { factorType?: FactorType; tolerance?: number } = {},
+  options: Comparison = {},
 ): Promise<{ results: LayerResult[]; target: string; calls: string[] }> {
   const { leading = [2, 5], type = 'float32', weights = { w: W } } = model;
-  const source = save(layerModel(model));
-  const readTolerance = model.readTolerance ?? (type === 'float16' ? 2e-3 : 1e-6);
-  const { target, report, calls } = await rewriteKnown(source, weights, {
-    tolerance: readTolerance,
-    ...(options.factorType && { factorType: options.factorType }),
-  });
   const data = random(
     leading.reduce((a, b) => a * b, IN),
     5,
   );
   const feeds = { x: { dims: [...leading, IN], data, type } };
-  const [before, after] = [await runModel(source, feeds), await runModel(target, feeds)];
-  expect(Object.keys(after)).to.deep.equal(Object.keys(before));
-  for (const [name, { dims, data }] of Object.entries(before)) {
-    expect(after[name].dims).to.deep.equal(dims);
-    const tolerance = options.tolerance ?? (type === 'float16' ? 5e-3 : 2e-6);
-    expect(relativeDifference(after[name].data, data), name).to.be.at.most(tolerance);
+  const readTolerance = model.readTolerance ?? (type === 'float16' ? 2e-3 : 1e-6);
+  const tolerance = options.tolerance ?? (type === 'float16' ? 5e-3 : 2e-6);
+  return rewriteAndRun(save(layerModel(model)), feeds, weights, { ...options, readTolerance, tolerance });
+}
+
+export interface Comparison {
+  readonly factorType?: FactorType;
+  /** Of the outputs. */
+  readonly tolerance?: number;
+  /** Of the weight as the rewriter reads it. */
+  readonly readTolerance?: number;
+}
+
+/** The rewritten model has the interface and, with the plugin and without, the outputs of the original. */
+export async function rewriteAndRun(
+  source: string,
+  feeds: Record<string, Fed>,
+  weights: Readonly<Record<string, KnownWeight>>,
+  { factorType, tolerance = 2e-6, readTolerance = 1e-6 }: Comparison = {},
+): Promise<{ results: LayerResult[]; target: string; calls: string[] }> {
+  const { target, report, calls } = await rewriteKnown(source, weights, {
+    tolerance: readTolerance,
+    ...(factorType && { factorType }),
+  });
+  expect(await interfaceOf(target)).to.deep.equal(await interfaceOf(source));
+  const before = await runModel(source, feeds);
+  for (const plugin of [false, true]) {
+    const after = await runModel(target, feeds, plugin);
+    expect(Object.keys(after)).to.deep.equal(Object.keys(before));
+    for (const [name, { dims, data }] of Object.entries(before)) {
+      expect(after[name].dims).to.deep.equal(dims);
+      const difference = relativeDifference(after[name].data, data);
+      expect(difference, `${name}, plugin ${plugin}`).to.be.at.most(tolerance);
+    }
   }
   return { results: [...report.layers], target, calls };
 }

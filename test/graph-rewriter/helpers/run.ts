@@ -1,5 +1,6 @@
-// Runs a model in onnxruntime-node, without any plugin.
+// Runs a model in onnxruntime-node, without the plugin unless that is asked for.
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { withPlugin } from '../../../src/validation/plugin.js';
 import { decodeFloats, encodeFloats } from '../../../graph-rewriter/floats.js';
 
 const OPTIONS: InferenceSession.SessionOptions = {
@@ -12,17 +13,15 @@ const OPTIONS: InferenceSession.SessionOptions = {
 export interface Fed {
   readonly dims: readonly number[];
   readonly data: Float32Array;
-  readonly type?: 'float32' | 'float16';
+  readonly type?: 'float32' | 'float16' | 'int64';
 }
 
 export async function runModel(
   model: Uint8Array | string,
   feeds: Record<string, Fed>,
+  plugin = false,
 ): Promise<Record<string, { dims: readonly number[]; data: Float32Array }>> {
-  const session =
-    typeof model === 'string'
-      ? await InferenceSession.create(model, OPTIONS)
-      : await InferenceSession.create(model, OPTIONS);
+  const session = await withPlugin(plugin, () => open(model));
   try {
     const inputs = Object.entries(feeds).map(([name, fed]) => [name, toTensor(fed)] as const);
     const outputs = await session.run(Object.fromEntries(inputs));
@@ -33,15 +32,20 @@ export async function runModel(
 }
 
 export async function interfaceOf(model: Uint8Array | string) {
-  const session = await (typeof model === 'string'
-    ? InferenceSession.create(model, OPTIONS)
-    : InferenceSession.create(model, OPTIONS));
+  const session = await open(model);
   const { inputMetadata, outputMetadata } = session;
   await session.release();
   return { inputMetadata, outputMetadata };
 }
 
+function open(model: Uint8Array | string): Promise<InferenceSession> {
+  return typeof model === 'string'
+    ? InferenceSession.create(model, OPTIONS)
+    : InferenceSession.create(model, OPTIONS);
+}
+
 function toTensor({ dims, data, type = 'float32' }: Fed): Tensor {
+  if (type === 'int64') return new Tensor('int64', BigInt64Array.from(data, BigInt), dims);
   if (type === 'float32') return new Tensor('float32', data, dims);
   const bytes = encodeFloats(data, 'float16');
   return new Tensor('float16', new Uint16Array(bytes.buffer, bytes.byteOffset, data.length), dims);

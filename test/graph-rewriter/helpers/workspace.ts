@@ -6,16 +6,16 @@ import { dirname, join } from 'node:path';
 import { applyPlan } from '../../../graph-rewriter/apply.js';
 import type { Factors } from '../../../graph-rewriter/factorize/types.js';
 import { inspectModel } from '../../../graph-rewriter/inspect.js';
-import { planRewrite } from '../../../graph-rewriter/plan.js';
 import type {
   ApplyOptions,
   FactorizeLayer,
   FactorType,
-  PlanOptions,
   RewritePlan,
   RewriteReport,
 } from '../../../graph-rewriter/types.js';
 import { denseWeight, randomFactors, relativeDifference } from './reference.js';
+
+export { anyFactors, rewriteAny } from './any.js';
 
 const folders: string[] = [];
 
@@ -108,22 +108,4 @@ export async function rewriteKnown(
   const plan = await planFor(source, weights, factorType);
   const report = await applyPlan(source, target, plan, { factorize, ...apply });
   return { target, report, calls };
-}
-
-/** Factors that have nothing to do with the weight, for tests of everything but the numbers. */
-export const anyFactors: FactorizeLayer = (_, weight, spec) =>
-  Promise.resolve({
-    factors: randomFactors({ ...spec, in: weight.in, out: weight.out }, weight.in + 7 * weight.out),
-    relativeError: 1,
-    weightedError: 1,
-  });
-
-export async function rewriteAny(
-  source: string,
-  target: string,
-  plan: PlanOptions = {},
-  options: Partial<ApplyOptions> = {},
-): Promise<RewriteReport> {
-  const info = await inspectModel(source);
-  return applyPlan(source, target, planRewrite(info, plan), { factorize: anyFactors, ...options });
 }

@@ -169,29 +169,4 @@ describe('matmulRule', () => {
       .and.have.property('message')
       .match(/'w' is a sparse initializer/);
   });
-
-  it('refuses a constant on the left, as in rotary embeddings', async () => {
-    const nodes = [node('MatMul', ['w', 'x'], ['y'], {}, { name: 'rope' })];
-    const initializers = [tensor('w', [1, 32, 1], random(32, 1))];
-    const reason = await reasonOf(layerModel({ nodes, initializers }));
-    expect(reason)
-      .to.include({ code: 'weight-on-the-left' })
-      .and.have.property('message')
-      .match(/'rope'/);
-  });
-
-  it('refuses weights of other types', async () => {
-    for (const type of ['bfloat16'] as const)
-      expect(
-        await reasonOf(layerModel({ nodes: [matmul], initializers: [weightTensor('inOut', 'w', type)] })),
-      ).to.include({ code: 'weight-type' });
-  });
-
-  it('refuses a Constant that is not given as a tensor', async () => {
-    const nodes = [node('Constant', [], ['w'], {}, { floats: { value_float: 2 } }), matmul];
-    expect(await reasonOf(layerModel({ nodes })))
-      .to.include({ code: 'weight-rank' })
-      .and.have.property('message')
-      .match(/value_float/);
-  });
 });

@@ -200,6 +200,18 @@ export async function expectLeadings(
   await session.release();
 }
 
+/** ‖Y − expected‖ / ‖expected‖ */
+export function relativeError(Y: ort.Tensor, expected: Float64Array): number {
+  const stored = Y.data as Float32Array | Uint16Array;
+  let [error, norm] = [0, 0];
+  expected.forEach((y, i) => {
+    const found = Y.type === 'float16' ? decodeHalf(stored[i]) : stored[i];
+    error += (found - y) ** 2;
+    norm += y ** 2;
+  });
+  return Math.sqrt(error / norm);
+}
+
 function expectValues(Y: ort.Tensor, expected: Float64Array, tolerance: Float64Array): void {
   const stored = Y.data as Float32Array | Uint16Array;
   expect(stored.length).to.equal(expected.length);

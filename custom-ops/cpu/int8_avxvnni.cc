@@ -1,0 +1,14 @@
+#define BLOCKRANK_LANES 8
+#define BLOCKRANK_TILE_TOKENS 6
+#include "cpu/int8_arithmetic.h"
+#include "cpu/packed_impl.h"
+
+namespace blockrank {
+
+const PackedTable& Int8AvxVnniTable() {
+  static constexpr PackedTable table =
+      MakePackedTable<Int8Arithmetic>("avxvnni", Compute::kInt8, kWeightFlip, QuantizeBlock);
+  return table;
+}
+
+}  // namespace blockrank
