@@ -7,6 +7,7 @@ import {
   FACTOR_TYPES,
   type FactorType,
   type LayerPlan,
+  type Prediction,
   type Reason,
   REASON_CODES,
   type ReasonCode,
@@ -54,8 +55,24 @@ function parseLayer(layer: Fields, at: string): LayerPlan {
   if (layer.spec === undefined) throw wrong(at, 'spec and factorType, or keep', layer);
   const factorType = oneOf(FACTOR_TYPES, layer.factorType, `${at}.factorType`) as FactorType;
   const spec = parseSpec(fields(layer.spec, `${at}.spec`), `${at}.spec`);
-  if (layer.compute === undefined) return { id, spec, factorType };
-  return { id, spec, factorType, compute: oneOf(COMPUTES, layer.compute, `${at}.compute`) as Compute };
+  const plan = { id, spec, factorType };
+  return {
+    ...plan,
+    ...(layer.compute !== undefined && {
+      compute: oneOf(COMPUTES, layer.compute, `${at}.compute`) as Compute,
+    }),
+    ...(layer.predicted !== undefined && {
+      predicted: parsePrediction(layer.predicted, `${at}.predicted`),
+    }),
+  };
+}
+
+function parsePrediction(value: unknown, at: string): Prediction {
+  const { loss, weightedError } = fields(value, at);
+  for (const [name, number] of Object.entries({ loss, weightedError }))
+    if (typeof number !== 'number' || !(number >= 0))
+      throw wrong(`${at}.${name}`, 'a number from 0 up', number);
+  return { loss: loss as number, weightedError: weightedError as number };
 }
 
 /** A bare string is a note by whoever edited the plan. */

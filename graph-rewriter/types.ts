@@ -31,6 +31,7 @@ export const REASON_CODES = [
   'factor-order',
   'factors-unlike-operator',
   'factors-differ',
+  'worth-its-bytes',
 ] as const;
 export type ReasonCode = (typeof REASON_CODES)[number];
 
@@ -120,12 +121,22 @@ export interface ModelInfo {
   readonly layers: readonly LayerInfo[];
 }
 
+/** What the allocation expects of a layer's factors. */
+export interface Prediction {
+  /** Rise of the loss that gradients were taken of: nats for a distribution, else relative squared error of the outputs. */
+  readonly loss: number;
+  /** As `Factorization.weightedError`. */
+  readonly weightedError: number;
+}
+
 /** The decision for one layer: a structure, or dense with the reason. */
 export type LayerPlan =
   | {
       readonly id: string;
       readonly spec: StructureSpec;
       readonly factorType: FactorType;
+      /** Where ranks were allocated under one budget: what the factors were expected to cost. */
+      readonly predicted?: Prediction;
       /** `float` where it is absent; `int8` for int8 factors alone, `bfloat16` for the others. */
       readonly compute?: Compute;
     }

@@ -16,7 +16,14 @@ export {
 export { createSession, type CreatedSession, type CreateSessionOptions } from './session.js';
 
 // Rewrite: inspect → plan → factorize → write, in one call or step by step.
-export { planModel, rewrite, type RewriteOptions, type SequentialOptions } from './rewrite.js';
+export {
+  type ModelPlan,
+  planModel,
+  rewrite,
+  rewriteAs,
+  type RewriteOptions,
+  type SequentialOptions,
+} from './rewrite.js';
 export type { TokenFile } from './inputs/tokens.js';
 export type { CalibrationSource, Feeds } from './calibrate.js';
 export { inspectModel } from '../graph-rewriter/inspect.js';

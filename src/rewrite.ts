@@ -22,6 +22,7 @@ import {
   type Covariances,
   type Feeds,
 } from './calibrate.js';
+import { allocateModel, scalesOf, type AllocationOptions, type OutputScales } from './allocate.js';
 import type { OnProgress } from './progress.js';
 import { DEFAULT_TOKENS, keepDenseIfSlower } from './speed/keep-dense.js';
 
@@ -31,7 +32,10 @@ export type SequentialOptions = Pick<
 >;
 
 export interface RewriteOptions
-  extends PlanOptions, Pick<FactorizeRequest, 'method' | 'iterations' | 'seed' | 'engine'> {
+  extends
+    Omit<PlanOptions, 'structure'>,
+    AllocationOptions,
+    Pick<FactorizeRequest, 'method' | 'iterations' | 'seed' | 'engine'> {
   /** Applied as it is; the planning options are not used then. */
   readonly plan?: RewritePlan;
   /** Real inputs that the factors are fitted to. Without them the weights alone are approximated. */
@@ -56,15 +60,32 @@ export interface RewriteOptions
   readonly onProgress?: OnProgress;
 }
 
-/** What `rewrite` would do with each layer. Errors as `inspectModel` and `planRewrite`. */
+export interface ModelPlan {
+  readonly info: ModelInfo;
+  readonly plan: RewritePlan;
+  /** The output weights d that the plan was made with, for the fit; absent where no gradients were taken. */
+  readonly outputScales?: OutputScales;
+}
+
+/**
+ * What `rewrite` would do with each layer. With calibration and no rank, ranks are allocated under one budget, which runs the
+ * model (docs/factorization.md). Errors as `inspectModel`, `planRewrite` and `allocateModel`.
+ */
 export async function planModel(
   path: string,
   options: Omit<RewriteOptions, 'overwrite'> = {},
-): Promise<{ info: ModelInfo; plan: RewritePlan }> {
+): Promise<ModelPlan> {
   const info = await inspectModel(path);
-  if (options.plan) return { info, plan: options.plan };
-  const plan = planRewrite(info, options);
-  return { info, plan: options.keepDenseIfSlower === false ? plan : await keepFaster(info, plan, options) };
+  const { structure, ...rest } = options;
+  if (options.plan !== undefined)
+    return { info, plan: options.plan, ...(await scalesOf(info, options.plan, options)) };
+  const planning = { ...rest, ...(structure && structure !== 'auto' && { structure }) };
+  const uniform = planRewrite(info, planning);
+  // Under one budget every layer counts that some rank makes smaller, whatever the share of each.
+  const eligible = () => planRewrite(info, { ...planning, keep: 1 });
+  const { plan, ...scales } = await allocateModel(info, uniform, eligible, options);
+  if (options.keepDenseIfSlower === false) return { info, plan, ...scales };
+  return { info, plan: await keepFaster(info, plan, options), ...scales };
 }
 
 async function keepFaster(info: ModelInfo, plan: RewritePlan, options: RewriteOptions): Promise<RewritePlan> {
@@ -98,34 +119,64 @@ export async function rewrite(
   output: string,
   options: RewriteOptions = {},
 ): Promise<RewriteReport> {
+  options.onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
+  await tryTarget(input, output, options.overwrite ?? false);
+  const held = {
+    ...options,
+    ...(options.calibration && { calibration: await hold(input, options.calibration) }),
+  };
+  return rewriteAs(input, output, await planModel(input, held), held);
+}
+
+/** Carries out what `planModel` decided. */
+export async function rewriteAs(
+  input: string,
+  output: string,
+  { info, plan, outputScales }: ModelPlan,
+  options: RewriteOptions,
+): Promise<RewriteReport> {
   const { signal, onProgress, overwrite = false } = options;
-  onProgress?.({ step: `reading ${input}`, done: 0, total: 1 });
-  const { info, plan } = await planModel(input, options);
   await tryTarget(input, output, overwrite);
   const apply = { overwrite, ...(signal ? { signal } : {}) };
   if (options.calibration !== undefined && options.sequential !== false)
-    return rewriteSequentially(input, output, { info, plan }, options.calibration, options);
+    return rewriteSequentially(
+      input,
+      output,
+      { info, plan, ...(outputScales && { outputScales }) },
+      options.calibration,
+      options,
+    );
   const layers = plannedLayers(info, plan);
   const covariances =
     options.calibration && layers.length > 0
       ? await calibrate(input, layers, options.calibration, { signal, onProgress, mask: options.mask })
       : undefined;
-  return applyPlan(input, output, plan, { ...apply, factorize: factorizer(layers, covariances, options) });
+  return applyPlan(input, output, plan, {
+    ...apply,
+    factorize: factorizer(layers, covariances, options, outputScales),
+  });
+}
+
+/** Calibration inputs are gone through several times: an iterable that can be read once is kept. */
+async function hold(input: string, source: CalibrationSource): Promise<Feeds[]> {
+  const inputs: Feeds[] = [];
+  for await (const feeds of calibrationFeeds(input, source)) inputs.push(feeds);
+  return inputs;
 }
 
 async function rewriteSequentially(
   input: string,
   output: string,
-  { info, plan }: { info: ModelInfo; plan: RewritePlan },
+  { info, plan, outputScales }: ModelPlan,
   source: CalibrationSource,
   options: RewriteOptions,
 ): Promise<RewriteReport> {
   const { signal, onProgress, overwrite = false, sequential, mask } = options;
   const { method, iterations, seed, engine } = options;
-  const inputs: Feeds[] = [];
-  for await (const feeds of calibrationFeeds(input, source)) inputs.push(feeds);
+  const inputs = await hold(input, source);
   let oneShot: FactorizeLayer | undefined;
   const pass = SequentialPass.open({
+    ...(outputScales && { outputScale: outputScales }),
     ...(typeof sequential === 'object' && sequential),
     modelPath: input,
     plan,
@@ -143,7 +194,7 @@ async function rewriteSequentially(
     const others = plannedLayers(info, plan).filter((layer) => !pass.covers(layer));
     const covariances =
       others.length > 0 ? await calibrate(input, others, inputs, { signal, onProgress, mask }) : undefined;
-    oneShot = factorizer(others, covariances, options);
+    oneShot = factorizer(others, covariances, options, outputScales);
     const { factorize, refit } = pass;
     return await applyPlan(input, output, plan, { factorize, refit, overwrite, ...(signal && { signal }) });
   } finally {
@@ -162,12 +213,14 @@ function factorizer(
   layers: readonly LayerInfo[],
   covariances: Covariances | undefined,
   { method, iterations, seed, engine, signal, onProgress }: RewriteOptions,
+  outputScales?: OutputScales,
 ): FactorizeLayer {
   const total = new Set(layers.map((layer) => layer.weightKey ?? layer.id)).size;
   let finished = 0;
   return async (layer, weight, spec, factorType) => {
     const step = `factorizing ${layer.id}`;
     const seen = covariances?.(layer);
+    const outputScale = outputScales?.(layer);
     const result = await factorize({
       weight,
       spec,
@@ -179,6 +232,7 @@ function factorizer(
       ...(engine ? { engine } : {}),
       ...(signal ? { signal } : {}),
       ...(seen ? { covariance: seen.matrix } : {}),
+      ...(outputScale ? { outputScale } : {}),
     });
     finished++;
     return seen ? { ...result, samples: seen.samples } : result;

@@ -36,19 +36,7 @@ interface Factors {
 /** P from the Gram A·C·Aᵀ, [rows, rows]; left = P, right = Pᵀ·A. */
 async function byRows(engine: Engine, a: RowSource, metric: Metric, rank: number): Promise<Factors> {
   const n = a.rows;
-  const gram = new Float64Array(n * n);
-  for (const upper of chunks(a)) {
-    const weighted = await metric.apply(engine, upper.values);
-    for (const lower of chunks(a)) {
-      const part = await engine.multiply(weighted, lower.values, 'right');
-      for (let row = 0; row < part.rows; row++)
-        gram.set(
-          part.data.subarray(row * part.cols, (row + 1) * part.cols),
-          (upper.start + row) * n + lower.start,
-        );
-    }
-  }
-  const { vectors } = await leadingVectors(engine, gram, n, rank);
+  const { vectors } = await leadingVectors(engine, await rowGram(engine, a, metric), n, rank);
   const right = new Float64Array(rank * a.cols);
   const left = transpose(vectors, rank, n);
   for (const { start, end, values } of chunks(a)) {
@@ -64,11 +52,8 @@ async function byRows(engine: Engine, a: RowSource, metric: Metric, rank: number
  */
 async function byColumns(engine: Engine, a: RowSource, metric: Metric, rank: number): Promise<Factors> {
   const n = a.cols;
-  const b = stack(new Float64Array(n * n), 1, n, n);
-  for (const { values } of chunks(a)) add(b.data, (await engine.multiply(values, values, 'left')).data);
-  const l = metric.isIdentity ? undefined : await metric.factor(engine);
-  const gram = l ? await engine.multiply(l, await engine.multiply(b, l), 'left') : b;
-  const { values, vectors } = await leadingVectors(engine, gram.data.slice(), n, rank);
+  const { gram, b, l } = await columnGram(engine, a, metric);
+  const { values, vectors } = await leadingVectors(engine, gram.slice(), n, rank);
   const floor = values[0] * n * Number.EPSILON;
   for (let k = 0; k < rank; k++) {
     // Directions at rounding level carry nothing; their inverse root would blow noise up.
@@ -81,6 +66,44 @@ async function byColumns(engine: Engine, a: RowSource, metric: Metric, rank: num
   for (const { start, values: rows } of chunks(a))
     left.set((await engine.multiply(rows, t, 'right')).data, start * rank);
   return { left: stack(left, 1, a.rows, rank), right: await engine.multiply(t, b) };
+}
+
+/** The smaller one of the two Gram matrices of A·C^½, n × n: its eigenvalues are what the best factors of each rank leave out. */
+export async function smallerGram(
+  engine: Engine,
+  a: RowSource,
+  metric: Metric,
+): Promise<{ gram: Float64Array; n: number }> {
+  if (a.rows <= a.cols) return { gram: await rowGram(engine, a, metric), n: a.rows };
+  return { gram: (await columnGram(engine, a, metric)).gram, n: a.cols };
+}
+
+/** A·C·Aᵀ, [rows, rows] */
+async function rowGram(engine: Engine, a: RowSource, metric: Metric): Promise<Float64Array> {
+  const n = a.rows;
+  const gram = new Float64Array(n * n);
+  for (const upper of chunks(a)) {
+    const weighted = await metric.apply(engine, upper.values);
+    for (const lower of chunks(a)) {
+      const part = await engine.multiply(weighted, lower.values, 'right');
+      for (let row = 0; row < part.rows; row++)
+        gram.set(
+          part.data.subarray(row * part.cols, (row + 1) * part.cols),
+          (upper.start + row) * n + lower.start,
+        );
+    }
+  }
+  return gram;
+}
+
+/** Lᵀ·B·L, [cols, cols], with B = AᵀA and L; L is absent where it is the identity. */
+async function columnGram(engine: Engine, a: RowSource, metric: Metric) {
+  const n = a.cols;
+  const b = stack(new Float64Array(n * n), 1, n, n);
+  for (const { values } of chunks(a)) add(b.data, (await engine.multiply(values, values, 'left')).data);
+  const l = metric.isIdentity ? undefined : await metric.factor(engine);
+  const gram = l ? await engine.multiply(l, await engine.multiply(b, l), 'left') : b;
+  return { gram: gram.data, b, l };
 }
 
 /** Gives column k of left and row k of right the same Euclidean norm: the even split of scales. */

@@ -9,6 +9,7 @@ import type { Member } from './groups.js';
 /** Layers that the planner would have replaced, had it paid; not those that somebody wanted left alone. */
 const REFITTED: readonly ReasonCode[] = [
   'kept-by-plan',
+  'worth-its-bytes',
   'rank-does-not-shrink',
   'slower-than-dense',
   'blocks-do-not-fit',

@@ -81,10 +81,11 @@ function formatResults(rewritten: readonly LayerResult[], width: number): string
   // Without calibration both errors are the same number.
   const calibrated = rewritten.some(({ result }) => result?.weightedError !== result?.relativeError);
   const rounded = rewritten.some(({ result }) => result?.quantization);
-  const isShown = [...RESULT_COLUMNS.map(() => true), calibrated, rounded];
+  const allocated = rewritten.some(({ plan }) => 'spec' in plan && plan.predicted);
+  const isShown = [...RESULT_COLUMNS.map(() => true), calibrated, rounded, allocated];
   const only = <T>(cells: readonly T[]) => cells.filter((_, i) => isShown[i]);
   return formatTable(
-    only([...RESULT_COLUMNS, WEIGHTED, ROUNDING]),
+    only([...RESULT_COLUMNS, WEIGHTED, ROUNDING, PREDICTED]),
     rewritten.map(resultRow).map(only),
     width,
   );
@@ -93,6 +94,8 @@ function formatResults(rewritten: readonly LayerResult[], width: number): string
 const WEIGHTED = { title: 'weighted', align: 'right' } as const;
 /** In the metric of the column before it. */
 const ROUNDING = { title: 'of int8', align: 'right' } as const;
+/** What the allocation expected of `weighted`. */
+const PREDICTED = { title: 'predicted', align: 'right' } as const;
 const RESULT_COLUMNS = [
   { title: 'rewritten' },
   { title: 'in × out', align: 'right' },
@@ -117,5 +120,6 @@ function resultRow({ layer, plan, result }: LayerResult): string[] {
     formatNumber(result.relativeError),
     formatNumber(result.weightedError),
     result.quantization ? formatNumber(result.quantization.weightedError) : '',
+    plan.predicted ? formatNumber(plan.predicted.weightedError) : '',
   ];
 }

@@ -24,6 +24,14 @@ export function share(text: string): number {
   return value;
 }
 
+export function positive(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0 && value < Infinity)) {
+    throw new InvalidArgumentError('Expected a number above 0.');
+  }
+  return value;
+}
+
 /** `4`, or `4,8` for blocks of the input and of the output. */
 export function blockCounts(text: string): number | [number, number] {
   const counts = text.split(',').map(wholeNumber(1));

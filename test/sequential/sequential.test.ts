@@ -15,7 +15,7 @@ import { randomNormal } from '../../graph-rewriter/factorize/linalg/random.js';
 import type { TinyModel } from '../validation/helpers/tiny-model.js';
 
 const PLAIN = { isShared: false, isOneShot: false, operand: 1 };
-const BASE = { structure: 'low-rank', minSize: 1, keepDenseIfSlower: false } as const;
+const BASE = { allocate: 'uniform', structure: 'low-rank', minSize: 1, keepDenseIfSlower: false } as const;
 
 describe('sequential rewriting', () => {
   let folder: string;

@@ -23,6 +23,12 @@ export function leadingEigenpairs(a: Float64Array, n: number, count: number): Ei
   return { values, vectors };
 }
 
+/** All eigenvalues, descending; the matrix's contents are destroyed. A third of the work of the pairs. */
+export function eigenvalues(a: Float64Array, n: number): Float64Array {
+  const { diagonal, offDiagonal } = tridiagonalise(a, n);
+  return tridiagonalValues(diagonal, offDiagonal).reverse();
+}
+
 /**
  * Reduces the lower triangle of `a`. Reflector k is I − scale_k·v·vᵀ; v is kept in row k of the upper triangle, where
  * it is contiguous.

@@ -1,6 +1,6 @@
 import { stack, type Engine, type Stack } from '../engine.js';
 import { blockedCholesky, blockedInvertLower } from './blocked.js';
-import { leadingEigenpairs, type EigenPairs } from './eigen.js';
+import { eigenvalues, leadingEigenpairs, type EigenPairs } from './eigen.js';
 import { randomNormal } from './random.js';
 import { regularisedCholesky } from './regularised.js';
 
@@ -19,6 +19,17 @@ export async function leadingVectors(
 ): Promise<EigenPairs> {
   if (n <= DIRECT) return leadingEigenpairs(a, n, count);
   return subspaceIteration(engine, stack(a, 1, n, n), count);
+}
+
+/** Eigenvalues of the same, descending: all of them where the direct solver is used, else the `count` leading ones. */
+export async function leadingValues(
+  engine: Engine,
+  a: Float64Array,
+  n: number,
+  count: number,
+): Promise<Float64Array> {
+  if (n <= DIRECT) return eigenvalues(a, n);
+  return (await subspaceIteration(engine, stack(a, 1, n, n), count)).values;
 }
 
 /**

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { BlockrankError } from '../../../graph-rewriter/errors.js';
+import { LOSSES, type Loss } from '../../../graph-rewriter/gradient/index.js';
 import { METHODS, STRUCTURES, type Method, type Structure } from '../../../graph-rewriter/factorize/types.js';
 import { formatPlan, parsePlan } from '../../../graph-rewriter/plan.js';
 import { isSameFile } from '../../../graph-rewriter/same-file.js';
@@ -14,18 +15,34 @@ import type {
 } from '../../../graph-rewriter/types.js';
 import type { CalibrationSource } from '../../calibrate.js';
 import { isTokenFile } from '../../inputs/tokens.js';
-import { planModel, rewrite, type RewriteOptions } from '../../rewrite.js';
+import { SENSITIVITIES, type Sensitivity } from '../../sensitivity.js';
+import { planModel, rewriteAs, type RewriteOptions } from '../../rewrite.js';
+import { tryTarget } from '../../../graph-rewriter/write-model.js';
 import { writeWhole } from '../../../graph-rewriter/wire/atomic-file.js';
 import { count, formatBytes, formatShape } from '../../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
-import { blockCounts, compute, factorType, repeated, share, tokenCounts, wholeNumber } from '../parsers.js';
+import {
+  blockCounts,
+  compute,
+  factorType,
+  positive,
+  repeated,
+  share,
+  tokenCounts,
+  wholeNumber,
+} from '../parsers.js';
 import { runCommand, type CommandContext, type CommandResult } from '../run.js';
 import { formatTable } from '../table.js';
 
 interface Flags {
   readonly output?: string;
-  readonly structure?: Structure;
+  readonly structure?: Structure | 'auto';
   readonly keep?: number;
+  readonly maxBytes?: number;
+  readonly maxError?: number;
+  readonly allocate?: 'global' | 'uniform';
+  readonly sensitivity?: Sensitivity;
+  readonly loss?: Loss;
   readonly rank?: number;
   readonly blocks?: number | [number, number];
   readonly include?: string[];
@@ -64,8 +81,27 @@ export function addRewrite(program: Command): void {
     )
     .argument('<model>', 'ONNX file')
     .option('-o, --output <file>', 'where to write the rewritten model (needed unless --dry-run)')
-    .addOption(new Option('--structure <name>', 'form of the factors').choices(STRUCTURES))
-    .addOption(new Option('--keep <share>', 'bytes kept of each rewritten weight, e.g. 0.5').argParser(share))
+    .addOption(
+      new Option(
+        '--structure <name>',
+        'form of the factors; auto chooses for each layer, with --calibration',
+      ).choices([...STRUCTURES, 'auto']),
+    )
+    .addOption(new Option('--keep <share>', 'bytes kept of the rewritten weights, e.g. 0.5').argParser(share))
+    .option('--max-bytes <n>', 'bytes of the whole model, instead of --keep', wholeNumber(1))
+    .option('--max-error <loss>', 'predicted rise of the loss, instead of --keep', positive)
+    .addOption(
+      new Option(
+        '--allocate <how>',
+        'global: one budget for all layers, spent where it saves most (default with --calibration); uniform: the same share of every weight',
+      ).choices(['global', 'uniform']),
+    )
+    .addOption(
+      new Option('--sensitivity <how>', 'how layers are compared (default: gradient)').choices(SENSITIVITIES),
+    )
+    .addOption(
+      new Option('--loss <name>', 'what gradients are taken of (default: by the outputs)').choices(LOSSES),
+    )
     .addOption(
       new Option('--rank <n>', 'rank, instead of --keep').argParser(wholeNumber(1)).conflicts('keep'),
     )
@@ -119,12 +155,16 @@ async function runRewrite(path: string, flags: Flags, context: CommandContext): 
   requireConsistent(path, flags);
   const given = flags.plan === undefined ? undefined : parsePlan(await readFile(flags.plan, 'utf8'));
   const options = rewriteOptions(flags, context, given);
-  const { info, plan } = await planModel(path, options);
+  const writes = !flags.dryRun && flags.output !== undefined;
+  // Planning may calibrate, which takes long.
+  if (writes) await tryTarget(path, flags.output, flags.overwrite ?? false);
+  const planned = await planModel(path, options);
+  const { info, plan } = planned;
   if (flags.planOut !== undefined) await writeWhole(flags.planOut, formatPlan(plan));
   if (flags.dryRun || flags.output === undefined) {
     return { json: plan, text: describePlan(info, plan, context.width) };
   }
-  const report = await rewrite(path, flags.output, { ...options, plan });
+  const report = await rewriteAs(path, flags.output, planned, options);
   const text = formatRewriteReport(report, context.width);
   const isFitted = report.layers.some(({ layer, result }) => result && !layer.factorized);
   return { json: report, text: flags.calibration || !isFitted ? text : `${text}\n\n${UNCALIBRATED}` };
@@ -150,6 +190,9 @@ function requireConsistent(model: string, flags: Flags): void {
   const planning = [
     'structure',
     'keep',
+    'maxBytes',
+    'maxError',
+    'allocate',
     'rank',
     'blocks',
     'include',
@@ -175,12 +218,18 @@ function rewriteOptions(
   context: CommandContext,
   plan: RewritePlan | undefined,
 ): RewriteOptions {
+  const { maxBytes, maxError, allocate, sensitivity, loss } = flags;
   const { structure, keep, rank, blocks, include, exclude, minSize, splitTied, method, iterations, seed } =
     flags;
   const { recognisedOnly } = flags;
   const optional = {
     structure,
     keep,
+    maxBytes,
+    maxError,
+    allocate,
+    sensitivity,
+    loss,
     rank,
     blocks,
     include,
