@@ -62,7 +62,12 @@ export class Tensor {
   /** Room for all elements, where the stored data is large enough to hold them: a shape alone must not take memory. */
   allocate(): Float32Array {
     // Two 4-bit elements to a byte at most.
-    if (this.count > 2 * this.bytes) throw this.invalid(`data of ${this.bytes} bytes`);
+    if (this.count > 2 * this.bytes)
+      throw this.invalid(
+        isNumberType(this.dtype)
+          ? `data of ${(2 * this.bytes) / numberBytes(2, this.dtype)} elements`
+          : `data of ${this.bytes} bytes`,
+      );
     if (this.count > MAX_ELEMENTS)
       throw new BlockrankError(
         'UNSUPPORTED_MODEL',
