@@ -3,7 +3,7 @@
  *
  *   node dist/bench/accuracy/encoder.js --original model.onnx --data folder rewritten.onnx…
  *
- * The folder holds the kit's flat files: minilm-test.i32 (rows of 128 tokens) with -lengths.i32, minilm-lee.i32 (154) with
+ * The folder holds flat little-endian files: minilm-test.i32 (rows of 128 tokens) with -lengths.i32, minilm-lee.i32 (154) with
  * -lengths.i32, and minilm-lee-human.f32, the similarity of each two of its texts by people. An embedding is the mean of the
  * first output over the tokens, of length 1. Printed for each model: mean and least cosine between its embeddings and the
  * original's over the test texts, and the Pearson correlation of the cosines of Lee's pairs with people's judgement.

@@ -2,27 +2,12 @@
  * The loader under other versions of onnxruntime-node, each installed once into .cache: set BLOCKRANK_TEST_ORT to a list such
  * as "1.20.1 1.23.2 1.30.0" (about 100 MB each).
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect } from 'chai';
-import { fixture, PRELUDE, ROOT, runScript } from './helpers.js';
+import { fixture, PRELUDE, runScript } from './helpers.js';
+import { project, versions } from './other-versions.js';
 
 // onnxruntime-node 1.21 brings the process down when it runs in a worker thread, without blockrank too.
 const CRASHES_IN_WORKERS = /^1\.21\./;
-
-const versions = (process.env['BLOCKRANK_TEST_ORT'] ?? '').split(/[\s,]+/).filter(Boolean);
-
-function project(version: string): string {
-  const folder = join(ROOT, '.cache', `onnxruntime-node-${version}`);
-  if (!existsSync(join(folder, 'node_modules'))) {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, 'package.json'), '{ "private": true }');
-    const args = ['install', '--silent', '--ignore-scripts', `onnxruntime-node@${version}`];
-    execFileSync('npm', args, { cwd: folder, stdio: 'pipe' });
-  }
-  return folder;
-}
 
 const SCRIPT = `${PRELUDE}
   const { Worker, isMainThread, parentPort } = await import('node:worker_threads');
