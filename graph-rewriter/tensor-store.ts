@@ -121,6 +121,7 @@ export class TensorStore {
 
   async close(): Promise<void> {
     this.reader?.close();
+    this.reader = undefined;
     await this.file.discard();
   }
 

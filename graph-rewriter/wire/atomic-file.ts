@@ -119,11 +119,12 @@ const HINTS: Record<string, string> = {
   EACCES: 'The folder or file may not be written to.',
   EPERM: 'The folder or file may not be written to.',
   EROFS: 'The file system is read-only.',
-  ENOSPC: 'The disk is full.',
-  EDQUOT: 'The disk quota is used up.',
+  ENOSPC: 'The disk is full. Free some space, or write to another disk.',
+  EDQUOT: 'The disk quota is used up. Free some space, or write to another disk.',
   EISDIR: 'There is a folder of that name.',
   ENOTDIR: 'A part of the path is no folder.',
-  EFBIG: 'The file system does not take files of this size.',
+  EFBIG:
+    'The file system, or a limit of the process (`ulimit -f`), does not take files of this size. Raise the limit, or write to another disk.',
 };
 
 async function attempt<T>(target: string, action: () => Promise<T>): Promise<T> {

@@ -1,0 +1,106 @@
+/** Sessions come and go while other threads register and unregister: nothing crashes, and memory stays. */
+import { expect } from 'chai';
+import { join } from 'node:path';
+import { DIST, ROOT, runScript } from './loader/helpers.js';
+import { encodeModel, node, tensor, valueInfo } from './graph-rewriter/helpers/onnx.js';
+import { random } from './graph-rewriter/helpers/reference.js';
+import { runModel } from './graph-rewriter/helpers/run.js';
+import { rewriteAny, save } from './graph-rewriter/helpers/workspace.js';
+
+/** THREAD_SESSIONS=200 for the full run. */
+const SESSIONS = Number(process.env['THREAD_SESSIONS'] ?? 50);
+const WARM = 20;
+const WORKERS = 4;
+/** MiB of resident memory that may be added after the first sessions: what five heaps of JavaScript move by. */
+const GROWTH = 16;
+const SIZE = 64;
+
+interface Outcome {
+  readonly worst: number;
+  readonly resident: readonly number[];
+  readonly cycles: readonly number[];
+}
+
+/** The script of the main thread and of its workers. */
+function script(model: string, expected: readonly number[], x: readonly number[]): string {
+  return `
+    import { setFlagsFromString } from 'node:v8';
+    import { runInNewContext } from 'node:vm';
+    import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+    const { createSession, register, unregister } = await import(${JSON.stringify(join(DIST, 'src', 'index.js'))});
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc');
+    if (isMainThread) await main(); else work();
+
+    async function main() {
+      const { Tensor } = (await import('onnxruntime-node')).default;
+      register();
+      const workers = Array.from({ length: ${WORKERS} }, () => new Worker(new URL(import.meta.url), {
+        resourceLimits: { maxYoungGenerationSizeMb: 2 } }));
+      await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('message', resolve))));
+      const [x, expected] = ${JSON.stringify([x, expected])};
+      const resident = [];
+      let worst = 0;
+      for (let i = 0; i < ${SESSIONS}; i++) {
+        const { session } = await createSession(${JSON.stringify(model)}, { device: 'cpu', intraOpNumThreads: 1, logSeverityLevel: 3 });
+        const { y } = await session.run({ x: new Tensor('float32', Float32Array.from(x), [1, ${SIZE}]) });
+        y.data.forEach((value, j) => { worst = Math.max(worst, Number.isFinite(value) ? Math.abs(value - expected[j]) : Infinity); });
+        await session.release();
+        collect();
+        resident.push(process.memoryUsage.rss() / 2 ** 20);
+      }
+      const cycles = await Promise.all(workers.map((worker) => new Promise((resolve, reject) => {
+        worker.once('message', resolve).once('error', reject);
+        worker.postMessage('stop');
+      })));
+      console.log(JSON.stringify({ worst, resident, cycles }));
+    }
+
+    function work() {
+      let count = 0;
+      let isRunning = true;
+      parentPort.once('message', () => { isRunning = false; });
+      parentPort.postMessage('ready');
+      const again = () => {
+        if (!isRunning) return parentPort.postMessage(count);
+        register();
+        unregister();
+        count++;
+        setTimeout(again, 1);
+      };
+      again();
+    }`;
+}
+
+describe('sessions created and released while four threads register and unregister', function () {
+  this.timeout(120_000);
+
+  it(`give the right results, and stay within ${GROWTH} MiB of memory after the first ${WARM}`, async () => {
+    const source = save(
+      encodeModel({
+        inputs: [valueInfo('x', [1, SIZE])],
+        outputs: [valueInfo('y', [1, SIZE])],
+        nodes: [node('MatMul', ['x', 'w'], ['y'], {}, { name: 'fc' })],
+        initializers: [tensor('w', [SIZE, SIZE], random(SIZE * SIZE, 1))],
+      }),
+    );
+    const target = source.replace('model.onnx', 'rewritten.onnx');
+    const report = await rewriteAny(source, target, { minSize: 1 });
+    expect(report.layers[0].result).to.not.equal(undefined);
+    const x = random(SIZE, 2);
+    // The portable form, alone in this process: what all must answer, with the plugin or without.
+    const { y } = await runModel(target, { x: { dims: [1, SIZE], data: x } });
+    const scale = Math.max(...y.data.map(Math.abs));
+    const { worst, resident, cycles } = (await runScript(script(target, [...y.data], [...x]), {
+      folder: ROOT,
+    })) as Outcome;
+    expect(scale).to.be.greaterThan(0.1);
+    expect(worst).to.be.at.most(1e-5 * scale);
+    expect(resident).to.have.length(SESSIONS);
+    expect(Math.min(...cycles), 'each thread took part').to.be.greaterThan(5);
+    const growth = Math.max(...resident.slice(WARM)) - resident[WARM - 1];
+    expect(growth, `${resident[WARM - 1].toFixed(1)} MiB after ${WARM}`).to.be.at.most(GROWTH);
+    if (process.env['THREAD_SESSIONS'] !== undefined)
+      process.stderr.write(`growth ${growth.toFixed(1)} MiB, worst ${worst}, cycles ${cycles.join(' ')}\n`);
+  });
+});
