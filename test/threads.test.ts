@@ -12,8 +12,9 @@ const SESSIONS = Number(process.env['THREAD_SESSIONS'] ?? 50);
 const WARM = 20;
 const WORKERS = 4;
 /** MiB of resident memory that may be added after the first sessions: what five heaps of JavaScript move by. */
-const GROWTH = 16;
-const SIZE = 64;
+const GROWTH = 12;
+/** Factors of half a megabyte: sessions that stay would show. */
+const SIZE = 512;
 
 interface Outcome {
   readonly worst: number;
