@@ -12,7 +12,7 @@ const SESSIONS = Number(process.env['THREAD_SESSIONS'] ?? 50);
 const WARM = 20;
 const WORKERS = 4;
 /** MiB of resident memory that may be added after the first sessions: what five heaps of JavaScript move by. */
-const GROWTH = 12;
+const GROWTH = 16;
 /** Factors of half a megabyte: sessions that stay would show. */
 const SIZE = 512;
 
