@@ -110,7 +110,8 @@ TEST(RandomShapes) {
         result.dims.push_back(kDims[Below(random, Below(random, 3) ? 7 : 11)]);
       return result;
     };
-    InputShapes shapes{shape(), shape(), shape(), shape(), shape(), Below(random, 2) == 1};
+    InputShapes shapes{shape(), shape(), shape(), shape(), shape(), {}, {}, Below(random, 2) == 1};
+    if (Below(random, 2) == 1) shapes.v_scale = shape(), shapes.u_scale = shape();
     Dims dims;
     const std::string message = CheckShapes(static_cast<Structure>(Below(random, 3)), shapes, &dims);
     CHECK(!message.empty() || (dims.in != 0 && dims.out != 0 && dims.rank != 0)) << "seed " << seed;
