@@ -2,7 +2,8 @@
 import { BlockrankError } from './errors.js';
 import type { DenseWeight, Factors } from './factorize/types.js';
 import { findLayers } from './layers.js';
-import { DOMAIN, Model } from './model.js';
+import { openModel } from './inline/index.js';
+import { DOMAIN, type Model } from './model.js';
 import type { Match } from './rule.js';
 import { factorNumbers, readStructuredNode, type StructuredNode } from './structured-node.js';
 import type { LayerInfo } from './types.js';
@@ -22,7 +23,7 @@ export interface LayerPair {
 
 /**
  * Calls `visit` with every pair, in the original's order; both files are open meanwhile. Rewriting changes no name of a value, so the
- * output's name, with the body it is in, says which layer a node replaced.
+ * output's name, with the body it is in, says which layer a node replaced. Convs, Einsums and weights on the left are left out.
  * @throws BlockrankError INVALID_ARGUMENT where nothing of `rewritten` came from `original`, INVALID_MODEL, EXTERNAL_DATA, IO
  */
 export async function visitPairs(
@@ -30,9 +31,9 @@ export async function visitPairs(
   rewritten: string,
   visit: (pair: LayerPair, index: number, total: number) => Promise<void>,
 ): Promise<void> {
-  const models = [Model.open(original)];
+  const models = [openModel(original)];
   try {
-    models.push(Model.open(rewritten));
+    models.push(openModel(rewritten));
     const pairs = findPairs(models[0], models[1]);
     if (pairs.length === 0)
       throw new BlockrankError(
@@ -56,9 +57,14 @@ function findPairs(original: Model, rewritten: Model): LayerPair[] {
       ),
   );
   return findLayers(original).flatMap(({ info, match }) => {
-    const structured = match && nodes.get(match.graph.place + match.output);
+    const structured = match && isPlain(match) && nodes.get(match.graph.place + match.output);
     return structured ? [pairOf(info, match, structured)] : [];
   });
+}
+
+/** Others (Conv, Einsum, weights on the left) have Transposes around the new node or their own order of axes. */
+function isPlain({ axes, before = [], after = [] }: Match): boolean {
+  return axes === undefined && before.length + after.length === 0;
 }
 
 function pairOf(layer: LayerInfo, match: Match, { node, spec, factors }: StructuredNode): LayerPair {

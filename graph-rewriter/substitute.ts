@@ -1,14 +1,11 @@
 // Gives layers of a model other dense weights, e.g. what they are after quantization.
-import onnxProto from 'onnx-proto';
 import { throwIfAborted } from './abort.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
 import type { DenseWeight } from './factorize/types.js';
-import { encodeFloats } from './floats.js';
 import { findLayers } from './layers.js';
-import { Model } from './model.js';
+import { openModel } from './inline/index.js';
 import { Names } from './names.js';
-import type { Node } from './node.js';
-import type { Match } from './rule.js';
+import { RefitLayers } from './refit-layers.js';
 import { type Swap, swapNodes } from './swap.js';
 import { TensorStore } from './tensor-store.js';
 import type { LayerInfo } from './types.js';
@@ -22,8 +19,8 @@ export interface SubstituteOptions {
 }
 
 /**
- * Writes `target`: the model `source`, where `values` has given the layer a new weight ([out, in], as `DenseWeight`), in the type it
- * multiplies in. `values` is called once for each distinct weight; undefined leaves it. Other layers of that weight get the same.
+ * Writes `target`: the model `source`, where layers to which `values` gives a new weight ([out, in], as `DenseWeight`) multiply by it, in the type of the old one;
+ * undefined leaves a layer. For products without Transposes around them, as `visitPairs` gives them.
  * @throws BlockrankError INVALID_MODEL, EXTERNAL_DATA, IO, ABORTED, and what `values` throws
  */
 export async function substituteWeights(
@@ -33,21 +30,26 @@ export async function substituteWeights(
   { signal, overwrite = false }: SubstituteOptions = {},
 ): Promise<void> {
   checkTarget(source, target, overwrite);
-  const model = Model.open(source);
+  const model = openModel(source);
   let store: TensorStore | undefined;
   try {
-    const size = model.source.size + externalBytes(model);
+    const size = model.file.size + externalBytes(model);
     store = await TensorStore.create(target, findExternalTensors(model).length > 0 || size > INLINE_LIMIT);
-    const names = new Names(model.graph);
-    const stored = new Map<string, string | undefined>();
+    const layers = findLayers(model).flatMap(({ info, match }) => (match ? [{ info, match }] : []));
+    const matches = new Map(layers.map(({ info, match }) => [info.id, match]));
+    const refits = new RefitLayers(
+      (layer) => {
+        const weight = readWeight(matches.get(layer.id)!);
+        return Promise.resolve('code' in weight ? undefined : values(layer, weight));
+      },
+      store,
+      new Names(model.graph),
+    );
     const swaps: Swap[] = [];
-    for (const { info, match } of findLayers(model)) {
+    for (const { info, match } of layers) {
       throwIfAborted(signal);
-      if (!match || info.weightKey === null) continue;
-      const key = `${info.weightKey} ${readsOutIn(match.nodes[0])}`;
-      if (!stored.has(key)) stored.set(key, await storeWeight(info, match, values, store, names));
-      const name = stored.get(key);
-      if (name !== undefined) swaps.push(withWeight(match, name));
+      const swap = await refits.get(info, match);
+      if (swap !== undefined) swaps.push(swap);
     }
     const edit = new Edit();
     await writeModel(model, edit, target, store, swapNodes(edit, swaps));
@@ -58,48 +60,4 @@ export async function substituteWeights(
     await store?.close();
     model.close();
   }
-}
-
-async function storeWeight(
-  info: LayerInfo,
-  match: Match,
-  values: (layer: LayerInfo, weight: DenseWeight) => Float32Array | undefined,
-  store: TensorStore,
-  names: Names,
-): Promise<string | undefined> {
-  const weight = readWeight(match);
-  if ('code' in weight) return undefined;
-  const given = values(info, weight);
-  if (given === undefined) return undefined;
-  const { in: inputs, out } = match;
-  const outIn = readsOutIn(match.nodes[0]);
-  const type = match.weight.dtype === 'float16' ? 'float16' : 'float32';
-  const name = names.unique(`${match.weightName}.substitute`);
-  await store.add(
-    { name, dims: outIn ? [out, inputs] : [inputs, out], type },
-    encodeFloats(outIn ? given : transposed(given, out, inputs), type),
-  );
-  return name;
-}
-
-/** Whether the product reads its weight as [out, in]. */
-function readsOutIn(node: Node): boolean {
-  return node.opType !== 'MatMul' && node.int('transB', 0) !== 0;
-}
-
-function withWeight({ graph, nodes: [node] }: Match, name: string): Swap {
-  const { source, start, end } = node.message;
-  const copy = onnxProto.onnx.NodeProto.decode(source.read(start, end));
-  copy.input[1] = name;
-  // These are carried over from the old node.
-  copy.docString = '';
-  return { graph, old: [node], replacements: [copy] };
-}
-
-function transposed(data: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(data.length);
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++)
-      result[column * rows + row] = data[row * columns + column];
-  return result;
 }

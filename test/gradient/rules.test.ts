@@ -1,6 +1,7 @@
+import { expect } from 'chai';
 import type { onnx } from 'onnx-proto';
 import { constant, int64s, node, tensor } from '../graph-rewriter/helpers/onnx.js';
-import { type Case, checkGradient } from './check.js';
+import { type Case, checkGradient, expectClose } from './check.js';
 
 /** In double: floats of a test's constants are stored as such and cast. */
 const doubles = (name: string, dims: number[], values: number[]): onnx.ITensorProto => ({
@@ -242,4 +243,13 @@ const CASES: Record<string, Case> = {
 
 describe('a gradient rule equals central differences:', () => {
   for (const [name, example] of Object.entries(CASES)) it(name, () => checkGradient(example));
+});
+
+describe('the comparison of gradients', () => {
+  it('fails one element that is off by more than its tolerance, and another length', () => {
+    const exact = [1, -2, 0.5];
+    expectClose(exact, exact, 1e-7);
+    expect(() => expectClose([1, -2, 0.5 + 1e-6], exact, 1e-7)).to.throw(/element 2/);
+    expect(() => expectClose([1, -2], exact, 1e-7)).to.throw();
+  });
 });
