@@ -4,7 +4,36 @@ import type { Command } from 'commander';
 import type * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
 import { errorMessage } from '../progress.js';
-import { repeated, wholeNumber } from './parsers.js';
+import type { InputOptions } from '../inputs/index.js';
+import { repeated, shapes, wholeNumber } from './parsers.js';
+
+export interface InputFlags {
+  readonly inputs?: string[];
+  readonly shape?: Record<string, number[]>;
+  readonly seed?: number;
+  readonly count?: number;
+}
+
+export function addInputOptions(command: Command): Command {
+  return command
+    .option(
+      '--inputs <path>',
+      'test_data_set folders or .npz files; may be repeated (default: seeded random inputs)',
+      repeated,
+    )
+    .option('--shape <name:dims>', 'shape of a random input, e.g. x:1,3,48,320; may be repeated', shapes)
+    .option('--seed <n>', 'seed of the random inputs (default: 0)', wholeNumber(0))
+    .option('--count <n>', 'number of random data sets (default: 1)', wholeNumber(1));
+}
+
+export function inputOptions({ inputs, shape, seed, count }: InputFlags): InputOptions {
+  return {
+    ...(inputs ? { paths: inputs } : {}),
+    ...(shape ? { shapes: shape } : {}),
+    ...(seed === undefined ? {} : { seed }),
+    ...(count === undefined ? {} : { count }),
+  };
+}
 
 export interface SessionFlags {
   readonly provider?: string[];

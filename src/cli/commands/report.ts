@@ -5,16 +5,18 @@ import { renderReport } from '../../report/html.js';
 import { report, type ReportOptions } from '../../report/report.js';
 import type { LayerReport, ModelAgreement, ModelReport } from '../../report/types.js';
 import { formatBytes, formatNumber, formatPercent, formatShape } from '../../format.js';
-import { addSessionOptions, sessionOptions, type SessionFlags } from '../input-options.js';
-import { repeated, shapes, wholeNumber } from '../parsers.js';
+import {
+  addInputOptions,
+  addSessionOptions,
+  type InputFlags,
+  inputOptions,
+  sessionOptions,
+  type SessionFlags,
+} from '../input-options.js';
 import { runCommand } from '../run.js';
 import { formatTable } from '../table.js';
 
-interface Flags extends SessionFlags {
-  readonly inputs?: string[];
-  readonly shape?: Record<string, number[]>;
-  readonly seed?: number;
-  readonly count?: number;
+interface Flags extends InputFlags, SessionFlags {
   readonly html?: string;
 }
 
@@ -27,16 +29,8 @@ export function addReport(program: Command): void {
     )
     .argument('<original>', 'ONNX file')
     .argument('<rewritten>', 'what rewrite made of it')
-    .option(
-      '--inputs <path>',
-      'test_data_set folders or .npz files, best not those of the calibration; may be repeated (default: seeded random inputs)',
-      repeated,
-    )
-    .option('--shape <input=dims>', 'shape of a random input, e.g. ids=1,128; may be repeated', shapes)
-    .option('--seed <n>', 'seed of random inputs', wholeNumber(0))
-    .option('--count <n>', 'how many random data sets', wholeNumber(1))
     .option('--html <file>', 'write the report as one HTML page too');
-  addSessionOptions(command).action((original: string, rewritten: string, flags: Flags) =>
+  addSessionOptions(addInputOptions(command)).action((original: string, rewritten: string, flags: Flags) =>
     runCommand(command, async ({ signal, onProgress, width }) => {
       const found = await report(original, rewritten, await reportOptions(flags, { signal, onProgress }));
       if (flags.html !== undefined) await writeFile(flags.html, renderReport(found));
@@ -50,12 +44,7 @@ async function reportOptions(
   watch: Required<Pick<ReportOptions, 'signal' | 'onProgress'>>,
 ): Promise<ReportOptions> {
   return {
-    inputs: {
-      ...(flags.inputs ? { paths: flags.inputs } : {}),
-      ...(flags.shape ? { shapes: flags.shape } : {}),
-      ...(flags.seed === undefined ? {} : { seed: flags.seed }),
-      ...(flags.count === undefined ? {} : { count: flags.count }),
-    },
+    inputs: inputOptions(flags),
     sessionOptions: await sessionOptions(flags),
     ...watch,
   };

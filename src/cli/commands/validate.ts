@@ -5,16 +5,19 @@ import type { Timing } from '../../validation/timing.js';
 import { validate, type OutputComparison, type ValidationReport } from '../../validation/validate.js';
 import { count, formatMilliseconds, formatNumber } from '../../format.js';
 import { groupBy } from '../group.js';
-import { addSessionOptions, sessionOptions, type SessionFlags } from '../input-options.js';
-import { repeated, shapes, tolerances, wholeNumber, type Tolerances } from '../parsers.js';
+import {
+  addInputOptions,
+  addSessionOptions,
+  type InputFlags,
+  inputOptions,
+  sessionOptions,
+  type SessionFlags,
+} from '../input-options.js';
+import { tolerances, wholeNumber, type Tolerances } from '../parsers.js';
 import { runCommand } from '../run.js';
 import { formatTable } from '../table.js';
 
-interface Flags extends SessionFlags {
-  readonly inputs?: string[];
-  readonly shape?: Record<string, number[]>;
-  readonly seed?: number;
-  readonly count?: number;
+interface Flags extends InputFlags, SessionFlags {
   readonly atol?: Tolerances;
   readonly rtol?: Tolerances;
   readonly runs?: number;
@@ -31,14 +34,6 @@ export function addValidate(program: Command): void {
     .argument('<original>', 'ONNX file')
     .argument('<rewritten>', 'ONNX file to compare with it')
     .option(
-      '--inputs <path>',
-      'test_data_set folders or .npz files; may be repeated (default: seeded random inputs)',
-      repeated,
-    )
-    .option('--shape <name:dims>', 'shape of a random input, e.g. x:1,3,48,320; may be repeated', shapes)
-    .option('--seed <n>', 'seed of the random inputs (default: 0)', wholeNumber(0))
-    .option('--count <n>', 'number of random data sets (default: 1)', wholeNumber(1))
-    .option(
       '--atol <value|output:value>',
       'absolute tolerance, for all outputs or one; may be repeated (default: 1e-3)',
       tolerances,
@@ -46,15 +41,10 @@ export function addValidate(program: Command): void {
     .option('--rtol <value|output:value>', 'relative tolerance, likewise (default: 1e-3)', tolerances)
     .option('--runs <n>', 'timed runs of each model; 0 for none (default: 5)', wholeNumber(0))
     .option('--no-plugin', 'run the rewritten model without the custom ops, by its own functions');
-  addSessionOptions(command).action((original: string, rewritten: string, flags: Flags) =>
+  addSessionOptions(addInputOptions(command)).action((original: string, rewritten: string, flags: Flags) =>
     runCommand(command, async ({ signal, onProgress, width }) => {
       const report = await validate(original, rewritten, {
-        inputs: {
-          ...(flags.inputs ? { paths: flags.inputs } : {}),
-          ...(flags.shape ? { shapes: flags.shape } : {}),
-          ...(flags.seed === undefined ? {} : { seed: flags.seed }),
-          ...(flags.count === undefined ? {} : { count: flags.count }),
-        },
+        inputs: inputOptions(flags),
         ...(flags.atol?.all === undefined ? {} : { atol: flags.atol.all }),
         ...(flags.rtol?.all === undefined ? {} : { rtol: flags.rtol.all }),
         outputs: byOutput(flags),
