@@ -9,6 +9,7 @@ import type { Node } from './node.js';
 import { parseOperatorName } from './operator-name.js';
 import { sizePerRank } from './structure-size.js';
 import type { Activation } from './types.js';
+import { declaredDims } from './value-rank.js';
 
 export interface StructuredNode {
   readonly node: Node;
@@ -38,12 +39,14 @@ export function readStructuredNode(node: Node, graph: Graph): StructuredNode {
     if (constant === undefined || constant.transposed)
       throw wrong(node, `a factor ${name} that is not constant`);
   const factors = Object.fromEntries(found) as StructuredNode['factors'];
+  const spec = readSpec(node, op.structure, factors);
+  expectFeatures(node, graph, spec);
   return {
     node,
     graph,
     activation: activationOf(node, op.activation),
     interleaved: op.interleaved || node.string('output_order', 'contiguous') === 'interleaved',
-    spec: readSpec(node, op.structure, factors),
+    spec,
     factors,
     bias: node.inputs[names.length + 1] || undefined,
   };
@@ -70,6 +73,16 @@ function readSpec(
   if (numbers !== spec.rank * sizePerRank(spec, spec) || u.at(-1) !== spec.rank)
     throw wrong(node, `factors of shapes ${[v, s, u].map((dims) => `[${dims.join(', ')}]`).join(' ')}`);
   return spec;
+}
+
+/** Our functions compute their shapes at run time and do not mind; the MatMul in their place could not be loaded. */
+function expectFeatures(node: Node, graph: Graph, spec: StructuredNode['spec']): void {
+  const declared = declaredDims(graph, node.inputs[0])?.at(-1);
+  if (declared !== undefined && declared !== spec.in)
+    throw wrong(
+      node,
+      `factors for ${spec.in} features, and '${node.inputs[0]}' is declared with ${declared}`,
+    );
 }
 
 /** The numbers that a node's factors stand for. */
