@@ -1,5 +1,6 @@
 // A node of ours as read from a model: its factors and what it does with the product.
 import { type Constant, constantNumbers, findConstant } from './constants.js';
+import { expectFeatures } from './declared-features.js';
 import { BlockrankError } from './errors.js';
 import { dequantize } from './factorize/int8/index.js';
 import type { Factors, StructureSpec } from './factorize/types.js';
@@ -9,7 +10,6 @@ import type { Node } from './node.js';
 import { parseOperatorName } from './operator-name.js';
 import { sizePerRank } from './structure-size.js';
 import type { Activation } from './types.js';
-import { declaredDims } from './value-rank.js';
 
 export interface StructuredNode {
   readonly node: Node;
@@ -40,7 +40,7 @@ export function readStructuredNode(node: Node, graph: Graph): StructuredNode {
       throw wrong(node, `a factor ${name} that is not constant`);
   const factors = Object.fromEntries(found) as StructuredNode['factors'];
   const spec = readSpec(node, op.structure, factors);
-  expectFeatures(node, graph, spec);
+  expectFeatures(graph, node, node.inputs[0], spec.in);
   return {
     node,
     graph,
@@ -73,16 +73,6 @@ function readSpec(
   if (numbers !== spec.rank * sizePerRank(spec, spec) || u.at(-1) !== spec.rank)
     throw wrong(node, `factors of shapes ${[v, s, u].map((dims) => `[${dims.join(', ')}]`).join(' ')}`);
   return spec;
-}
-
-/** Our functions compute their shapes at run time and do not mind; the MatMul in their place could not be loaded. */
-function expectFeatures(node: Node, graph: Graph, spec: StructuredNode['spec']): void {
-  const declared = declaredDims(graph, node.inputs[0])?.at(-1);
-  if (declared !== undefined && declared !== spec.in)
-    throw wrong(
-      node,
-      `factors for ${spec.in} features, and '${node.inputs[0]}' is declared with ${declared}`,
-    );
 }
 
 /** The numbers that a node's factors stand for. */

@@ -165,7 +165,7 @@ describe('densifyModel', () => {
     await expectError(
       () => densifyModel(model(IN + 1), out),
       'INVALID_MODEL',
-      /'odd' has factors for \d+ features, and 'x' is declared with \d+/,
+      /'odd' multiplies \d+ features, and its input 'x' is declared with \d+\./,
     );
     expect((await densifyModel(model(IN), out)).nodes).to.deep.equal(['odd']);
   });
