@@ -1,4 +1,4 @@
-// Models for bench/rewrite.ts: one small layer beside a chain of large ones, with random weights of 16 MiB.
+// Models for bench/rewrite.ts: one small layer beside a chain of large ones, whose weights of 16 MiB all hold the same random numbers.
 import { randomFillSync } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,9 +18,10 @@ const HEADER = { irVersion: 8, opsetImport: [{ domain: '', version: 17 }] };
 /** Every weight in model.data. Returns the model's path. */
 export function writeExternal(folder: string, mebibytes: number): string {
   const file = openSync(join(folder, 'model.data'), 'w');
+  const [small, large] = [randomWeight(SMALL), randomWeight(WIDTH)];
   let offset = 0;
   const initializer = widths(mebibytes).map((width, i): onnx.ITensorProto => {
-    const bytes = randomWeight(width);
+    const bytes = width === SMALL ? small : large;
     writeSync(file, bytes, 0, bytes.length, offset);
     const place = { location: 'model.data', offset, length: bytes.length };
     offset += bytes.length;

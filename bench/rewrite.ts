@@ -11,10 +11,10 @@ import { parseArgs, promisify } from 'node:util';
 import { formatTable } from '../src/cli/table.js';
 import { writeExternal, writeInline } from './rewrite-models.js';
 
-const SIZES = [256, 512, 1024, 2048];
+const SIZES = [128, 256, 512, 1024];
 /** MiB of the model whose weights are inside the file. */
 const INLINE = 2500;
-const ROUNDS = 3;
+const ROUNDS = 5;
 const INDEX = new URL('../src/index.js', import.meta.url).href;
 const run = promisify(execFile);
 
