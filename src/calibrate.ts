@@ -72,6 +72,17 @@ async function* feedsOf(model: string, source: InputOptions): AsyncGenerator<Fee
   for await (const dataSet of dataSets) yield dataSet.inputs;
 }
 
+/** @throws BlockrankError INVALID_INPUTS where a weight would be fitted to nothing: no run came to any of its layers */
+export function requireSeen(layers: readonly LayerInfo[], covariances: Covariances): void {
+  const unseen = layers.filter((layer) => covariances(layer) === undefined).map(({ id }) => id);
+  if (unseen.length === 0) return;
+  const some = unseen.slice(0, 3).join(', ') + (unseen.length > 3 ? ` and ${unseen.length - 3} more` : '');
+  throw new BlockrankError(
+    'INVALID_INPUTS',
+    `no calibration input reached ${some}: no run had rows for them. They may lie in a branch of an If that no run took, or in the body of an operator other than If, Loop and Scan (from opset 9), which calibration does not see into. Calibrate on inputs that use them, or exclude them`,
+  );
+}
+
 /** A weight that several layers share is factorized once: for what enters any of them, each row counting the same. */
 function pooled(
   layers: readonly LayerInfo[],

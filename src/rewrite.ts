@@ -21,6 +21,7 @@ import {
   type CalibrationSource,
   type Covariances,
   type Feeds,
+  requireSeen,
 } from './calibrate.js';
 import { allocateModel, scalesOf, type AllocationOptions, type OutputScales } from './allocate.js';
 import type { OnProgress } from './progress.js';
@@ -151,6 +152,7 @@ export async function rewriteAs(
     options.calibration && layers.length > 0
       ? await calibrate(input, layers, options.calibration, { signal, onProgress, mask: options.mask })
       : undefined;
+  if (covariances) requireSeen(layers, covariances);
   return applyPlan(input, output, plan, {
     ...apply,
     factorize: factorizer(layers, covariances, options, outputScales),
@@ -194,6 +196,7 @@ async function rewriteSequentially(
     const others = plannedLayers(info, plan).filter((layer) => !pass.covers(layer));
     const covariances =
       others.length > 0 ? await calibrate(input, others, inputs, { signal, onProgress, mask }) : undefined;
+    if (covariances) requireSeen(others, covariances);
     oneShot = factorizer(others, covariances, options, outputScales);
     const { factorize, refit } = pass;
     return await applyPlan(input, output, plan, { factorize, refit, overwrite, ...(signal && { signal }) });

@@ -1,6 +1,6 @@
 import type * as Ort from 'onnxruntime-node';
 import type { Feeds } from '../calibration/index.js';
-import { createTappedSession } from '../calibration/tapped-session.js';
+import { behind, createTappedSession } from '../calibration/tapped-session.js';
 import { BlockrankError } from '../errors.js';
 import { findExternalTensors } from '../external-tensors.js';
 import { Model } from '../model.js';
@@ -65,7 +65,8 @@ async function sumEnergies(
   external: boolean,
 ): Promise<Float64Array[]> {
   const path = request.modelPath;
-  const session = await createTappedSession({ path, taps: fields, external }, options(request));
+  const tapped = (model: Model) => behind(model, fields);
+  const session = await createTappedSession({ path, tapped, external }, options(request));
   const sums: Float64Array[] = [];
   let weight = 0;
   let batch = 0;
