@@ -113,7 +113,7 @@ export interface FactorizedInfo {
 
 export interface ModelInfo {
   readonly path: string;
-  /** SHA-256 of the model file, in hex; external data is not part of it. */
+  /** SHA-256 of the model file, in hex; external data is not part of it. Computed when first asked for: it takes as long as reading the file. Throws IO where that changed. */
   readonly sha256: string;
   readonly irVersion: number;
   readonly opset: number;

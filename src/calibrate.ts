@@ -26,6 +26,8 @@ export interface Seen {
 interface Watch {
   /** As in `RewriteOptions`. */
   readonly mask?: string | false | undefined;
+  /** For the session that runs the model. */
+  readonly sessionOptions?: ort.InferenceSession.SessionOptions | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
 }
@@ -35,7 +37,7 @@ export async function calibrate(
   model: string,
   layers: readonly LayerInfo[],
   source: CalibrationSource,
-  { signal, onProgress, mask }: Watch,
+  { signal, onProgress, mask, sessionOptions }: Watch,
 ): Promise<Covariances> {
   let runs = 0;
   const covariances = await collectCovariances({
@@ -47,6 +49,7 @@ export async function calibrate(
       onProgress?.({ step: 'calibrating', done, total: null });
     },
     ...(mask === undefined ? {} : { mask }),
+    ...(sessionOptions && { sessionOptions }),
     ...(signal ? { signal } : {}),
   });
   if (runs === 0) throw new BlockrankError('INVALID_INPUTS', 'the calibration source holds no inputs');

@@ -13,6 +13,7 @@ export {
   type RegisterOptions,
   type RegistrationInfo,
 } from './loader/register.js';
+export type { Device } from './device.js';
 export { createSession, type CreatedSession, type CreateSessionOptions } from './session.js';
 
 // Rewrite: inspect → plan → factorize → write, in one call or step by step.
