@@ -81,6 +81,8 @@ export interface LayerInfo {
   readonly weightKey: string | null;
   /** Name of the tensor that enters the layer: what calibration observes. */
   readonly input: string;
+  /** Present in bodies of If, Loop and Scan: the nodes and bodies around the layer, as `if/0/`. Names are looked up from there. */
+  readonly place?: string;
   /** Present where the input is transposed or reshaped to [..., in] first. */
   readonly inputMoves?: readonly Move[];
   /** The product gains Transposes that the dense one does without. */

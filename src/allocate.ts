@@ -1,4 +1,5 @@
 // Ranks of all layers under one budget: covariances, gradients and spectra of the original model, then the choice.
+import type { InferenceSession } from 'onnxruntime-node';
 import {
   allocate,
   type Budget,
@@ -57,6 +58,7 @@ interface Request extends AllocationOptions {
   readonly seed?: number;
   readonly mask?: string | false;
   readonly engine?: Engine;
+  readonly sessionOptions?: InferenceSession.SessionOptions;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -83,7 +85,8 @@ export async function allocateModel(
   const planned = distinct(info, eligible());
   if (planned.length === 0) return { plan: uniform };
   const layers = sharing(info, planned);
-  const watch = { signal: request.signal, onProgress: request.onProgress, mask: request.mask };
+  const { signal, onProgress, mask, sessionOptions } = request;
+  const watch = { signal, onProgress, mask, sessionOptions };
   const covariances = await calibrate(info.path, layers, inputs, watch);
   // Without rows there is nothing to compare; what fits the layers says which saw none.
   if (layers.every((layer) => covariances(layer) === undefined)) return { plan: uniform };
