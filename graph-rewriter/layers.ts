@@ -85,7 +85,7 @@ function describe({ node, graph, nearMiss }: Product, result: Match | Refusal): 
       }),
     weightKey: match ? weightKey(match) : null,
     input: match?.input ?? node.inputs[0],
-    ...(place !== '' && { place }),
+    ...(graph.place !== '' && { place: graph.place }),
     ...movesOf(match),
     bias: match?.bias !== undefined,
     activation: match?.activation ?? 'none',
