@@ -7,6 +7,7 @@ import { productModel } from '../graph-rewriter/factorize/product-model.js';
 import { loadOnnxRuntime } from '../graph-rewriter/onnxruntime.js';
 import { whyNotCuda } from './doctor/cuda.js';
 import { type Addon, loadAddon } from './loader/addon.js';
+import { nativeEngine, routedEngine } from './native-engine.js';
 import { locateLibrary } from './loader/locate.js';
 import type { OnProgress } from './progress.js';
 
@@ -76,12 +77,23 @@ export function describePlacement({ provider, fallback }: Placement): string {
 
 /** Linear algebra where sessions with these options run: one engine for each set of execution providers. */
 export function engineFor({ executionProviders }: SessionOptions): Engine {
-  if (executionProviders === undefined) return defaultEngine();
-  const key = JSON.stringify(executionProviders);
+  const key = JSON.stringify(executionProviders ?? CPU);
   let engine = engines.get(key);
-  if (engine === undefined) engines.set(key, (engine = createEngine({ executionProviders })));
+  if (engine === undefined) engines.set(key, (engine = makeEngine(executionProviders)));
   return engine;
 }
+
+/** The addon's own loops; where there is no addon, products by ONNX Runtime and plain loops, which take some ten times as long. */
+function makeEngine(executionProviders: SessionOptions['executionProviders']): Engine {
+  const native = findAddon()?.linearAlgebra;
+  const cpu = native ? nativeEngine(native) : defaultEngine();
+  if (executionProviders === undefined || JSON.stringify(executionProviders) === JSON.stringify(CPU))
+    return cpu;
+  const other = createEngine({ executionProviders });
+  return native ? routedEngine(cpu, other) : other;
+}
+
+const CPU = ['cpu'];
 
 const engines = new Map<string, Engine>();
 

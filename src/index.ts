@@ -52,7 +52,7 @@ export type {
 } from '../graph-rewriter/types.js';
 
 // Factorize: a weight matrix by itself.
-export { factorize } from '../graph-rewriter/factorize/index.js';
+export { factorize } from './factorize.js';
 export type {
   DenseWeight,
   Factorization,
