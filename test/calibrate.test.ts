@@ -6,6 +6,7 @@ import * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../graph-rewriter/errors.js';
 import { formatPlan, parsePlan } from '../graph-rewriter/plan.js';
 import { randomNormal } from '../graph-rewriter/factorize/linalg/random.js';
+import { formatAssumed } from '../src/cli/layers.js';
 import { planModel, rewrite, type RewriteOptions } from '../src/rewrite.js';
 import { branch, DataType, encodeModel, floats, op, value } from './calibration/tiny-model.js';
 import { scratch, type Scratch } from './validation/helpers/tiny-model.js';
@@ -142,6 +143,9 @@ describe('rewrite, of layers in bodies, with calibration', () => {
       'spec' in entry ? (entry.predicted?.assumed ?? false) : 'dense',
     );
     expect(assumed).to.deep.equal([false, true, true, true, true]);
+    expect(formatAssumed(plan.layers).join()).to.match(
+      /^4 layers rewritten without a gradient \(if\/0\/first\.s …/,
+    );
     expect(parsePlan(formatPlan(plan))).to.deep.equal(plan);
     // Both branches' inputs together have rank 16, one branch's 8: that and no more fits the budget.
     const ranks = plan.layers.map((entry) => ('spec' in entry ? entry.spec.rank : SIZE));
