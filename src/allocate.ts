@@ -20,8 +20,8 @@ import { Metric } from '../graph-rewriter/factorize/metric.js';
 import type { DenseWeight, Structure } from '../graph-rewriter/factorize/types.js';
 import { OLDEST_OPSET } from '../graph-rewriter/gradient/builder.js';
 import type { Loss } from '../graph-rewriter/gradient/index.js';
+import { openModel } from '../graph-rewriter/inline/index.js';
 import { findLayers } from '../graph-rewriter/layers.js';
-import { Model } from '../graph-rewriter/model.js';
 import type { Blocks } from '../graph-rewriter/structure-size.js';
 import { fullRank } from '../graph-rewriter/structure-size.js';
 import type { LayerInfo, LayerPlan, ModelInfo, RewritePlan } from '../graph-rewriter/types.js';
@@ -197,7 +197,7 @@ async function weightOptions(
   sensitivities: Sensitivities,
   request: Request,
 ): Promise<WeightOptions[]> {
-  const model = Model.open(info.path);
+  const model = openModel(info.path);
   try {
     const matches = new Map(findLayers(model).map((layer) => [layer.info.id, layer.match]));
     const found: Found[] = [];

@@ -9,6 +9,7 @@ import { randomNormal } from '../graph-rewriter/factorize/linalg/random.js';
 import { formatAssumed } from '../src/cli/layers.js';
 import { planModel, rewrite, type RewriteOptions } from '../src/rewrite.js';
 import { branch, DataType, encodeModel, floats, op, value } from './calibration/tiny-model.js';
+import { encodeModel as encodeParts } from './graph-rewriter/helpers/onnx.js';
 import { scratch, type Scratch } from './validation/helpers/tiny-model.js';
 
 const SIZE = 64;
@@ -75,7 +76,7 @@ async function relativeError(original: string, rewritten: string, given: ReturnT
   return Math.sqrt(error / norm);
 }
 
-describe('rewrite, of layers in bodies, with calibration', () => {
+describe('rewrite, of layers in bodies and functions, with calibration', () => {
   let files: Scratch;
   const target = (name: string) => join(files.folder, name);
   before(async () => (files = await scratch()));
@@ -161,5 +162,42 @@ describe('rewrite, of layers in bodies, with calibration', () => {
       keepDenseIfSlower: false,
     }).catch((reason: unknown) => reason);
     expect((error as BlockrankError).message).to.match(/keep or maxBytes in place of maxError/);
+  });
+
+  it('has gradients of layers in functions of the model', async () => {
+    const domain = 'test';
+    const linear = {
+      name: 'Linear',
+      domain,
+      input: ['x', 'w'],
+      output: ['y'],
+      opsetImport: [{ domain: '', version: 17 }],
+      node: [product('x', 'w', 'y')],
+    };
+    const bytes = encodeParts({
+      nodes: ['a', 'b'].map((w, i) => ({
+        ...op('Linear', [i === 0 ? 'x' : 'h', w], [i === 0 ? 'h' : 'z']),
+        domain,
+        name: w,
+      })),
+      functions: [linear],
+      domains: [domain],
+      inputs: [value('x', FLOAT, ['n', SIZE])],
+      outputs: [value('z', FLOAT, ['n', SIZE])],
+      initializers: [weight('a'), weight('b')],
+    });
+    const model = await files.write('function.onnx', bytes);
+    const calibration = [{ x: feeds(true).x }];
+    const { plan } = await planModel(model, {
+      structure: 'low-rank',
+      keep: 0.4,
+      calibration,
+      keepDenseIfSlower: false,
+    });
+    const predicted = plan.layers.map((entry) => 'spec' in entry && entry.predicted);
+    expect(predicted.map((each) => each && 'loss' in each && each.assumed)).to.deep.equal([
+      undefined,
+      undefined,
+    ]);
   });
 });
