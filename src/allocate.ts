@@ -8,7 +8,9 @@ import {
   layerOptions,
   type LayerTime,
   lowRankTails,
+  type Measured,
   monarchTails,
+  withAssumed,
   type WeightOptions,
 } from '../graph-rewriter/allocate/index.js';
 import { chooseBlocks } from '../graph-rewriter/blocks.js';
@@ -18,8 +20,8 @@ import { Metric } from '../graph-rewriter/factorize/metric.js';
 import type { DenseWeight, Structure } from '../graph-rewriter/factorize/types.js';
 import { OLDEST_OPSET } from '../graph-rewriter/gradient/builder.js';
 import type { Loss } from '../graph-rewriter/gradient/index.js';
+import { openModel } from '../graph-rewriter/inline/index.js';
 import { findLayers } from '../graph-rewriter/layers.js';
-import { Model } from '../graph-rewriter/model.js';
 import type { Blocks } from '../graph-rewriter/structure-size.js';
 import { fullRank } from '../graph-rewriter/structure-size.js';
 import type { LayerInfo, LayerPlan, ModelInfo, RewritePlan } from '../graph-rewriter/types.js';
@@ -195,32 +197,51 @@ async function weightOptions(
   sensitivities: Sensitivities,
   request: Request,
 ): Promise<WeightOptions[]> {
-  const model = Model.open(info.path);
+  const model = openModel(info.path);
   try {
     const matches = new Map(findLayers(model).map((layer) => [layer.info.id, layer.match]));
-    const result: WeightOptions[] = [];
+    const found: Found[] = [];
     for (const [done, { layer, entry }] of planned.entries()) {
       request.signal?.throwIfAborted();
       request.onProgress?.({ step: `spectrum of ${layer.id}`, done, total: planned.length });
-      const scale = sensitivities.measured(layer);
+      const measured = sensitivities.measured(layer);
+      const scale = measured ?? new Float32Array(layer.shape!.out).fill(1);
       const covariance = covariances(layer)?.matrix;
-      const weight = scale && covariance && readWeight(matches.get(layer.id)!);
+      const weight = covariance && readWeight(matches.get(layer.id)!);
       if (!weight || 'code' in weight) continue;
       const metric = await Metric.of(request.engine ?? defaultEngine(), weight.in, covariance);
       const blocks = candidateBlocks(layer, entry, info.opset, request);
       const curves = await curvesOf(weight, metric, scale, blocks, request.engine ?? defaultEngine());
-      const { perError } = sensitivities;
-      const time = request.time;
-      result.push({
-        layer,
-        options: layerOptions(layer, curves, entry.factorType, { perError, ...(time && { time }) }),
-        energy: curves[0].tails[0],
-      });
+      found.push({ layer, entry, curves, isMeasured: measured !== undefined });
     }
-    return result;
+    return optionsOf(found, sensitivities, request);
   } finally {
     model.close();
   }
+}
+
+interface Found extends Measured {
+  readonly layer: LayerInfo;
+  readonly entry: Planned;
+}
+
+/** @throws BlockrankError INVALID_ARGUMENT for a predicted loss as the budget where no loss was measured */
+function optionsOf(
+  found: readonly Found[],
+  { perError }: Sensitivities,
+  { time, maxError }: Request,
+): WeightOptions[] {
+  if (maxError !== undefined && found.length > 0 && !found.some(({ isMeasured }) => isMeasured))
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      'Expected keep or maxBytes in place of maxError: no gradient reaches a layer (all are in bodies of If, Loop or Scan), so that no loss can be predicted.',
+    );
+  return withAssumed(found).map(({ layer, entry, curves, isMeasured }) => ({
+    layer,
+    options: layerOptions(layer, curves, entry.factorType, { perError, ...(time && { time }) }),
+    energy: curves[0].tails[0],
+    isMeasured,
+  }));
 }
 
 /** The plan's own structure; `auto` adds low rank and BLAST in their default blocks. */
