@@ -22,8 +22,15 @@ import {
   type Covariances,
   type Feeds,
 } from './calibrate.js';
-import { allocateModel, scalesOf, type AllocationOptions, type OutputScales } from './allocate.js';
+import {
+  allocateModel,
+  comparedLayers,
+  scalesOf,
+  type AllocationOptions,
+  type OutputScales,
+} from './allocate.js';
 import type { OnProgress } from './progress.js';
+import { StatisticsCache } from './statistics/cache.js';
 import { DEFAULT_TOKENS, keepDenseIfSlower } from './speed/keep-dense.js';
 
 export type SequentialOptions = Pick<
@@ -54,6 +61,11 @@ export interface RewriteOptions
   readonly keepDenseIfSlower?: boolean;
   /** Rows of X a run that matter: a token each. Default 1 and 128. */
   readonly tokens?: readonly number[];
+  /**
+   * Folder that keeps covariances, gradients and spectra of the original model for the next rewrite of it on the same inputs
+   * (4 GiB at most; delete it at any time). None when absent or false.
+   */
+  readonly cache?: string | false;
   /** Allows the output to be the input itself. */
   readonly overwrite?: boolean;
   readonly signal?: AbortSignal;
@@ -135,7 +147,7 @@ export async function rewriteAs(
   { info, plan, outputScales }: ModelPlan,
   options: RewriteOptions,
 ): Promise<RewriteReport> {
-  const { signal, onProgress, overwrite = false } = options;
+  const { signal, overwrite = false } = options;
   await tryTarget(input, output, overwrite);
   const apply = { overwrite, ...(signal ? { signal } : {}) };
   if (options.calibration !== undefined && options.sequential !== false)
@@ -149,12 +161,25 @@ export async function rewriteAs(
   const layers = plannedLayers(info, plan);
   const covariances =
     options.calibration && layers.length > 0
-      ? await calibrate(input, layers, options.calibration, { signal, onProgress, mask: options.mask })
+      ? await calibrateCompared(info, plan, await hold(input, options.calibration), options)
       : undefined;
   return applyPlan(input, output, plan, {
     ...apply,
     factorize: factorizer(layers, covariances, options, outputScales),
   });
+}
+
+/** Of the layers that the allocation compared, whichever of them stayed dense: another budget finds the same in the cache. */
+function calibrateCompared(
+  info: ModelInfo,
+  plan: RewritePlan,
+  inputs: readonly Feeds[],
+  options: RewriteOptions,
+): Promise<Covariances> {
+  const { signal, onProgress, mask } = options;
+  const layers = comparedLayers(info, plan).filter((layer) => layer.factorized === undefined);
+  const cache = StatisticsCache.open(info, inputs, options);
+  return calibrate(info.path, layers, inputs, { signal, onProgress, mask, cache });
 }
 
 /** Calibration inputs are gone through several times: an iterable that can be read once is kept. */
@@ -193,7 +218,14 @@ async function rewriteSequentially(
   try {
     const others = plannedLayers(info, plan).filter((layer) => !pass.covers(layer));
     const covariances =
-      others.length > 0 ? await calibrate(input, others, inputs, { signal, onProgress, mask }) : undefined;
+      others.length > 0
+        ? await calibrate(input, others, inputs, {
+            signal,
+            onProgress,
+            mask,
+            cache: StatisticsCache.open(info, inputs, options),
+          })
+        : undefined;
     oneShot = factorizer(others, covariances, options, outputScales);
     const { factorize, refit } = pass;
     return await applyPlan(input, output, plan, { factorize, refit, overwrite, ...(signal && { signal }) });
