@@ -84,7 +84,7 @@ describe('rewrite with a cache', () => {
     expect(await plan({ calibration: calibration(4) })).to.eql(ALL);
     const [{ x }] = calibration();
     const half = (start: number) =>
-      new Tensor('float32', (x.data).slice(start * SIZE, (start + 150) * SIZE), [150, SIZE]);
+      new Tensor('float32', x.data.slice(start * SIZE, (start + 150) * SIZE), [150, SIZE]);
     expect(await plan({ calibration: [{ x: half(0) }, { x: half(150) }] })).to.eql(ALL);
     const other = await files.write('other.onnx', twoLayers(2));
     expect(await stepsOf((options) => planModel(other, options))).to.eql(ALL);
