@@ -40,7 +40,7 @@ export async function writeModel(
   removed: ReadonlySet<Message>,
 ): Promise<number> {
   const moves = await copyExternalData(model, store, removed);
-  store.finish();
+  store.finish(store.external ? model.sha256() : '');
   for (const [tensor, offset, length] of moves) moveTensor(edit, tensor, store, offset, length);
   edit.append(model.graph.message, store.initializers());
   const pieces = edit.render(model.message);

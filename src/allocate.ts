@@ -1,4 +1,5 @@
 // Ranks of all layers under one budget: covariances, gradients and spectra of the original model, then the choice.
+import type { InferenceSession } from 'onnxruntime-node';
 import {
   allocate,
   type Budget,
@@ -47,6 +48,7 @@ interface Request extends AllocationOptions {
   readonly mask?: string | false;
   readonly cache?: string | false;
   readonly engine?: Engine;
+  readonly sessionOptions?: InferenceSession.SessionOptions;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -81,7 +83,7 @@ export async function allocateModel(
   let measured: Sensitivities | undefined;
   const sensitivitiesOf = async () =>
     (measured ??= await measureSensitivities(info, layers, inputs, cache, request));
-  const { signal, onProgress, mask, sensitivity, loss, seed } = request;
+  const { signal, onProgress, mask, sensitivity, loss, seed, sessionOptions } = request;
   const what = [
     'spectra',
     candidates.map(({ layer, blocks }) => [layer.id, blocks]),
@@ -90,7 +92,13 @@ export async function allocateModel(
     seed,
   ];
   const spectra = await cache.remember(what, spectraCodec, async () => {
-    const covariances = await calibrate(info.path, layers, inputs, { signal, onProgress, mask, cache });
+    const covariances = await calibrate(info.path, layers, inputs, {
+      signal,
+      onProgress,
+      mask,
+      sessionOptions,
+      cache,
+    });
     // Without rows there is nothing to compare; what fits the layers says which saw none.
     if (layers.every((layer) => covariances(layer) === undefined)) return new Map<string, Curve[]>();
     return measureSpectra(info.path, candidates, covariances, await sensitivitiesOf(), request);

@@ -1,4 +1,5 @@
 // The whole of a rewrite: inspect, plan, calibrate, factorize, write.
+import type { InferenceSession } from 'onnxruntime-node';
 import { applyPlan } from '../graph-rewriter/apply.js';
 import { factorize } from '../graph-rewriter/factorize/index.js';
 import type { FactorizeRequest } from '../graph-rewriter/factorize/types.js';
@@ -21,6 +22,7 @@ import {
   type CalibrationSource,
   type Covariances,
   type Feeds,
+  requireSeen,
 } from './calibrate.js';
 import {
   allocateModel,
@@ -29,6 +31,7 @@ import {
   type AllocationOptions,
   type OutputScales,
 } from './allocate.js';
+import { type Device, engineFor, optionsOn } from './device.js';
 import type { OnProgress } from './progress.js';
 import { StatisticsCache } from './statistics/cache.js';
 import { DEFAULT_TOKENS, keepDenseIfSlower } from './speed/keep-dense.js';
@@ -66,6 +69,13 @@ export interface RewriteOptions
    * (4 GiB at most; delete it at any time). None when absent or false.
    */
   readonly cache?: string | false;
+  /**
+   * Where the model runs and the linear algebra is done; the CPU when absent. `cuda` never falls back; `auto` does, and its first
+   * progress says why. Results are the same every time on one device, and differ by rounding between devices.
+   */
+  readonly device?: Device;
+  /** For the sessions that run the model: threads, or `executionProviders` in place of `device`. */
+  readonly sessionOptions?: InferenceSession.SessionOptions;
   /** Allows the output to be the input itself. */
   readonly overwrite?: boolean;
   readonly signal?: AbortSignal;
@@ -87,15 +97,16 @@ export async function planModel(
   path: string,
   options: Omit<RewriteOptions, 'overwrite'> = {},
 ): Promise<ModelPlan> {
+  const placed = await onDevice(options);
   const info = await inspectModel(path);
   const { structure, ...rest } = options;
   if (options.plan !== undefined)
-    return { info, plan: options.plan, ...(await scalesOf(info, options.plan, options)) };
+    return { info, plan: options.plan, ...(await scalesOf(info, options.plan, placed)) };
   const planning = { ...rest, ...(structure && structure !== 'auto' && { structure }) };
   const uniform = planRewrite(info, planning);
   // Under one budget every layer counts that some rank makes smaller, whatever the share of each.
   const eligible = () => planRewrite(info, { ...planning, keep: 1 });
-  const { plan, ...scales } = await allocateModel(info, uniform, eligible, options);
+  const { plan, ...scales } = await allocateModel(info, uniform, eligible, placed);
   if (options.keepDenseIfSlower === false) return { info, plan, ...scales };
   return { info, plan: await keepFaster(info, plan, options), ...scales };
 }
@@ -140,13 +151,21 @@ export async function rewrite(
   return rewriteAs(input, output, await planModel(input, held), held);
 }
 
+/** Session options and an engine for the device that was asked for, in place of its name. */
+async function onDevice<T extends RewriteOptions>({ device, ...options }: T) {
+  const { onProgress } = options;
+  const sessionOptions = await optionsOn(device, options.sessionOptions, { onProgress });
+  return { ...options, sessionOptions, engine: options.engine ?? engineFor(sessionOptions) };
+}
+
 /** Carries out what `planModel` decided. */
 export async function rewriteAs(
   input: string,
   output: string,
   { info, plan, outputScales }: ModelPlan,
-  options: RewriteOptions,
+  given: RewriteOptions,
 ): Promise<RewriteReport> {
+  const options = await onDevice(given);
   const { signal, overwrite = false } = options;
   await tryTarget(input, output, overwrite);
   const apply = { overwrite, ...(signal ? { signal } : {}) };
@@ -163,6 +182,7 @@ export async function rewriteAs(
     options.calibration && layers.length > 0
       ? await calibrateCompared(info, plan, await hold(input, options.calibration), options)
       : undefined;
+  if (covariances) requireSeen(layers, covariances);
   return applyPlan(input, output, plan, {
     ...apply,
     factorize: factorizer(layers, covariances, options, outputScales),
@@ -176,10 +196,10 @@ function calibrateCompared(
   inputs: readonly Feeds[],
   options: RewriteOptions,
 ): Promise<Covariances> {
-  const { signal, onProgress, mask } = options;
+  const { signal, onProgress, mask, sessionOptions } = options;
   const layers = comparedLayers(info, plan).filter((layer) => layer.factorized === undefined);
   const cache = StatisticsCache.open(info, inputs, options);
-  return calibrate(info.path, layers, inputs, { signal, onProgress, mask, cache });
+  return calibrate(info.path, layers, inputs, { signal, onProgress, mask, sessionOptions, cache });
 }
 
 /** Calibration inputs are gone through several times: an iterable that can be read once is kept. */
@@ -197,7 +217,7 @@ async function rewriteSequentially(
   options: RewriteOptions,
 ): Promise<RewriteReport> {
   const { signal, onProgress, overwrite = false, sequential, mask } = options;
-  const { method, iterations, seed, engine } = options;
+  const { method, iterations, seed, engine, sessionOptions } = options;
   const inputs = await hold(input, source);
   let oneShot: FactorizeLayer | undefined;
   const pass = SequentialPass.open({
@@ -212,6 +232,7 @@ async function rewriteSequentially(
     ...(iterations !== undefined && { iterations }),
     ...(seed !== undefined && { seed }),
     ...(engine && { engine }),
+    ...(sessionOptions && { sessionOptions }),
     ...(signal && { signal }),
     ...(mask !== undefined && { mask }),
   });
@@ -223,9 +244,11 @@ async function rewriteSequentially(
             signal,
             onProgress,
             mask,
+            sessionOptions,
             cache: StatisticsCache.open(info, inputs, options),
           })
         : undefined;
+    if (covariances) requireSeen(others, covariances);
     oneShot = factorizer(others, covariances, options, outputScales);
     const { factorize, refit } = pass;
     return await applyPlan(input, output, plan, { factorize, refit, overwrite, ...(signal && { signal }) });

@@ -1,4 +1,5 @@
 // What a change of each layer's output costs the loss: from gradients, from forward runs, or taken as equal.
+import type { InferenceSession } from 'onnxruntime-node';
 import { keyOf } from '../graph-rewriter/allocate/index.js';
 import { collectGradients, type Loss } from '../graph-rewriter/gradient/index.js';
 import type { LayerInfo, ModelInfo } from '../graph-rewriter/types.js';
@@ -23,6 +24,7 @@ interface Options {
   readonly loss?: Loss;
   readonly seed?: number;
   readonly mask?: string | false;
+  readonly sessionOptions?: InferenceSession.SessionOptions;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -35,7 +37,7 @@ export async function measureSensitivities(
   layers: readonly LayerInfo[],
   inputs: readonly Feeds[],
   cache: StatisticsCache,
-  { sensitivity = 'gradient', loss, seed, mask, signal, onProgress }: Options,
+  { sensitivity = 'gradient', loss, seed, mask, sessionOptions, signal, onProgress }: Options,
 ): Promise<Sensitivities> {
   if (sensitivity === 'none') return { measured: (layer) => ones(layer), fit: () => undefined, perError: 1 };
   const ids = layers.map(({ id }) => id);
@@ -47,6 +49,7 @@ export async function measureSensitivities(
       ...(loss && { loss }),
       ...(seed !== undefined && { seed }),
       ...(mask !== undefined && { mask }),
+      ...(sessionOptions && { sessionOptions }),
       ...(signal && { signal }),
       onProgress: (done) => onProgress?.({ step: 'gradients', done, total: inputs.length }),
     }),

@@ -1,5 +1,6 @@
 // Remembers what runs of the original model gave, so that the next rewrite of it on the same inputs starts from there.
 import { createHash } from 'node:crypto';
+import type { InferenceSession } from 'onnxruntime-node';
 import type { Covariance } from '../../graph-rewriter/calibration/index.js';
 import type { OutputGradients } from '../../graph-rewriter/gradient/index.js';
 import type { ModelInfo } from '../../graph-rewriter/types.js';
@@ -18,6 +19,8 @@ export interface StatisticsCacheOptions {
   /** Folder, false for none. None when absent. */
   readonly cache?: string | false;
   readonly mask?: string | false;
+  /** Other providers and threads round otherwise. */
+  readonly sessionOptions?: InferenceSession.SessionOptions;
   readonly onProgress?: OnProgress;
 }
 
@@ -30,12 +33,12 @@ export class StatisticsCache {
   static open(
     info: ModelInfo,
     inputs: readonly Feeds[],
-    { cache = false, mask, onProgress }: StatisticsCacheOptions,
+    { cache = false, mask, sessionOptions, onProgress }: StatisticsCacheOptions,
   ): StatisticsCache {
     if (cache === false) return new StatisticsCache(undefined, '');
     const damaged = (path: string) =>
       onProgress?.({ step: `damaged, computed again: ${path}`, done: 0, total: 1 });
-    const identity = JSON.stringify([identityOf(info, inputs), mask]);
+    const identity = JSON.stringify([identityOf(info, inputs), mask, sessionOptions]);
     return new StatisticsCache(new Store(cache, undefined, damaged), identity);
   }
 

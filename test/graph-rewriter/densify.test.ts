@@ -6,7 +6,7 @@ import { inspectModel } from '../../graph-rewriter/inspect.js';
 import { STRUCTURES } from '../../graph-rewriter/factorize/types.js';
 import { expectError } from './helpers/errors.js';
 import { B, IN, layerModel, OUT, W, weightTensor } from './helpers/layer-model.js';
-import { node, readModel, tensor } from './helpers/onnx.js';
+import { node, readModel, tensor, valueInfo } from './helpers/onnx.js';
 import { PP_OCR } from './helpers/real-model.js';
 import { denseWeight, random, randomFactors, relativeDifference } from './helpers/reference.js';
 import { interfaceOf, runModel } from './helpers/run.js';
@@ -148,6 +148,26 @@ describe('densifyModel', () => {
       'INVALID_MODEL',
       /a factor U that is not constant/,
     );
+  });
+
+  it('refuses factors that the declared shape of X contradicts, which a MatMul could not be loaded with', async () => {
+    const factors = [tensor('V', [2, IN], random(2 * IN, 1)), tensor('U', [OUT, 2], random(2 * OUT, 2))];
+    const model = (features: number) =>
+      save(
+        layerModel({
+          nodes: [node('LowRankMatMul', ['x', 'V', 'U'], ['y'], {}, { name: 'odd', domain: 'ai.blockrank' })],
+          initializers: factors,
+          inputs: [valueInfo('x', ['n', features])],
+          domains: ['ai.blockrank'],
+        }),
+      );
+    const out = join(workspace(), 'o.onnx');
+    await expectError(
+      () => densifyModel(model(IN + 1), out),
+      'INVALID_MODEL',
+      /'odd' multiplies \d+ features, and its input 'x' is declared with \d+\./,
+    );
+    expect((await densifyModel(model(IN), out)).nodes).to.deep.equal(['odd']);
   });
 });
 

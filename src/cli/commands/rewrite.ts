@@ -20,6 +20,7 @@ import { SENSITIVITIES, type Sensitivity } from '../../sensitivity.js';
 import { planModel, rewriteAs, type RewriteOptions } from '../../rewrite.js';
 import { tryTarget } from '../../../graph-rewriter/write-model.js';
 import { writeWhole } from '../../../graph-rewriter/wire/atomic-file.js';
+import type { Device } from '../../device.js';
 import { count, formatBytes, formatShape } from '../../format.js';
 import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
 import {
@@ -32,6 +33,7 @@ import {
   tokenCounts,
   wholeNumber,
 } from '../parsers.js';
+import { deviceOption } from '../input-options.js';
 import { runCommand, type CommandContext, type CommandResult } from '../run.js';
 import { formatTable } from '../table.js';
 
@@ -68,6 +70,7 @@ interface Flags {
   readonly planOut?: string;
   readonly recognisedOnly?: boolean;
   readonly dryRun?: boolean;
+  readonly device?: Device;
   readonly overwrite?: boolean;
 }
 
@@ -151,6 +154,7 @@ export function addRewrite(program: Command): void {
     .option('--plan <file>', 'apply this plan instead of making one')
     .option('--plan-out <file>', 'write the plan as JSON, to edit and apply with --plan')
     .option('--dry-run', 'print the plan and write no model')
+    .addOption(deviceOption('where the model runs and the fit is computed (default: cpu)'))
     .option('--overwrite', 'allow the output to be the input itself')
     .action((path: string, flags: Flags, command: Command) =>
       runCommand(command, (context) => runRewrite(path, flags, context)),
@@ -261,6 +265,7 @@ function rewriteOptions(
     ...(flags.mask === undefined ? {} : { mask: flags.mask === 'none' ? false : flags.mask }),
     ...(flags.sequential === false ? { sequential: false } : {}),
     cache: flags.cache === 'off' ? false : (flags.cache ?? defaultFolder()),
+    ...(flags.device ? { device: flags.device } : {}),
     overwrite: flags.overwrite ?? false,
     signal: context.signal,
     onProgress: context.onProgress,
