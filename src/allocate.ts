@@ -18,6 +18,7 @@ import { Metric } from '../graph-rewriter/factorize/metric.js';
 import type { DenseWeight, Structure } from '../graph-rewriter/factorize/types.js';
 import { OLDEST_OPSET } from '../graph-rewriter/gradient/builder.js';
 import type { Loss } from '../graph-rewriter/gradient/index.js';
+import { spread } from '../graph-rewriter/gradient/samples.js';
 import { findLayers } from '../graph-rewriter/layers.js';
 import { Model } from '../graph-rewriter/model.js';
 import type { Blocks } from '../graph-rewriter/structure-size.js';
@@ -66,6 +67,9 @@ interface Request extends AllocationOptions {
 /** Output weights of a layer for its fit, [out], of mean 1; undefined where none are known. */
 export type OutputScales = (layer: LayerInfo) => Float32Array | undefined;
 
+/** Layers are compared by these many; their factors are fitted to all rows. */
+const ROWS_PER_FEATURE = 10;
+
 type Planned = Extract<LayerPlan, { spec: unknown }>;
 
 /**
@@ -86,8 +90,9 @@ export async function allocateModel(
   if (planned.length === 0) return { plan: uniform };
   const layers = sharing(info, planned);
   const { signal, onProgress, mask, sessionOptions } = request;
-  const watch = { signal, onProgress, mask, sessionOptions };
-  const covariances = await calibrate(info.path, layers, inputs, watch);
+  const watch = { signal, onProgress, mask, sessionOptions, rowsPerFeature: ROWS_PER_FEATURE };
+  const sample = spread(inputs.length).map((index) => inputs[index]);
+  const covariances = await calibrate(info.path, layers, sample, watch);
   // Without rows there is nothing to compare; what fits the layers says which saw none.
   if (layers.every((layer) => covariances(layer) === undefined)) return { plan: uniform };
   const sensitivities = await measureSensitivities(info, layers, inputs, request);

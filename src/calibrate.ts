@@ -26,6 +26,8 @@ export interface Seen {
 interface Watch {
   /** As in `RewriteOptions`. */
   readonly mask?: string | false | undefined;
+  /** As `CollectRequest` has it. */
+  readonly rowsPerFeature?: number;
   /** For the session that runs the model. */
   readonly sessionOptions?: ort.InferenceSession.SessionOptions | undefined;
   readonly signal: AbortSignal | undefined;
@@ -37,7 +39,7 @@ export async function calibrate(
   model: string,
   layers: readonly LayerInfo[],
   source: CalibrationSource,
-  { signal, onProgress, mask, sessionOptions }: Watch,
+  { signal, onProgress, mask, rowsPerFeature, sessionOptions }: Watch,
 ): Promise<Covariances> {
   let runs = 0;
   const covariances = await collectCovariances({
@@ -49,6 +51,7 @@ export async function calibrate(
       onProgress?.({ step: 'calibrating', done, total: null });
     },
     ...(mask === undefined ? {} : { mask }),
+    ...(rowsPerFeature !== undefined && { rowsPerFeature }),
     ...(sessionOptions && { sessionOptions }),
     ...(signal ? { signal } : {}),
   });
