@@ -24,7 +24,7 @@ import type { SequentialRequest } from './types.js';
 
 export type { SequentialRequest } from './types.js';
 
-const STATE_LIMIT = 2 ** 30;
+const STATE_LIMIT = 2 ** 29;
 
 /**
  * Factorizes the layers of a model one after another, each fitted to what enters it once all layers before it have been

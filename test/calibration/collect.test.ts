@@ -204,7 +204,7 @@ describe('collectCovariances', () => {
   });
 
   it('ends where every tensor has enough rows for each of its features', async () => {
-    const inputs = Array.from({ length: 6 }, () => feed([IN, IN]));
+    const inputs = Array.from({ length: 6 }, () => feed([1, IN, IN]));
     const few = await collect(encodeModel(denseGraph, 17), {
       tensors: ['h', 'x'],
       inputs,
