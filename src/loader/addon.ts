@@ -71,6 +71,8 @@ export interface LinearAlgebra extends Pick<
     batch: number,
     add: boolean,
   ): void;
+  /** product = aᵀ·b of a [rows, n] and b [rows, m], which may be one. */
+  gram(a: Float32Array, b: Float32Array, rows: number, n: number, m: number, product: Float32Array): void;
   couple(
     data: Float64Array,
     outer: number,
