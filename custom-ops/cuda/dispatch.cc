@@ -97,7 +97,11 @@ Choice Choose(const LayerShape& shape, const Device& device, int64_t tokens) {
                     : "no coupling: stage 1 writes what stage 2 reads",
             (coupled ? 3 : 2) + (shape.int8 ? 1 : 0)};
   }
-  return {Program::kGeneral, -1, -1, "general", "float32, mixed types, or rows that do not start at 16 bytes",
+  if (shape.float32)
+    return {
+        Program::kGeneral, -1, -1, "float32", "float32 throughout: on CUDA cores, or in tf32 where allowed",
+        coupled ? 3 : 2};
+  return {Program::kGeneral, -1, -1, "general", "mixed types, or rows that do not start at 16 bytes",
           coupled ? 3 : 2};
 }
 
