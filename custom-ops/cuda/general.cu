@@ -2,12 +2,10 @@
 #include <algorithm>
 
 #include "float_kernel.cuh"
-#include "plan.h"
+#include "stages.h"
 
 namespace blockrank::cuda {
 namespace {
-
-constexpr int64_t kOneGroup = int64_t{1} << 62;
 
 using FloatParams = GeneralGemmParams<float, float, float>;
 using LargeTile = FloatTile<128, 128>;
@@ -54,56 +52,27 @@ cudaError_t LaunchGemm(const Call& call, const GeneralGemmParams<TA, TB, TC>& pa
   return LaunchKernel(call, GeneralGemmKernel<TA, TB, TC>, grid, kGeneralThreads, 0, 1, params);
 }
 
-// t [tokens, b_in, r] (BLAST, low rank) or [tokens, b_out, b_in, r] (Monarch), float32.
 template <class X, class F>
 cudaError_t Stage1(const Call& call, float* t) {
-  const blockrank_cuda_layer& l = call.plan->layer;
-  const int64_t rows = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_out * l.r : l.r, p = call.plan->p;
   GeneralGemmParams<X, F, float> g = {};
+  DescribeStage1(*call.plan, g);
   g.a = InputOf<X>(call);
-  g.a_row = l.in;
-  g.a_batch = p;
   g.b = static_cast<const F*>(call.tensors->v);
-  g.b_row = l.in;
-  g.b_batch = p;
   g.c = t;
-  g.c_row = rows * l.b_in;
-  g.c_batch = l.r;
-  g.c_column = 1;
-  g.c_group = l.r;
-  g.c_group_stride = l.b_in * l.r;
   g.m = call.tokens;
-  g.n = g.n_total = rows;
-  g.n_stride = 1;
-  g.k = g.k_step = p;
-  g.k_total = l.in;
   g.scales = ScalesOf<Scales>(*call.plan, call.tensors->v_scale);
-  return LaunchGemm(call, g, l.b_in);
+  return LaunchGemm(call, g, call.plan->layer.b_in);
 }
 
 template <class X, class F>
 cudaError_t Stage2(const Call& call, const float* z) {
   const blockrank_cuda_layer& l = call.plan->layer;
-  const bool interleaved = l.output_order == BLOCKRANK_CUDA_INTERLEAVED;
-  const int64_t k = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_in * l.r : l.r, q = call.plan->q;
   GeneralGemmParams<float, F, X> g = {};
+  DescribeStage2(*call.plan, g);
   g.a = z;
-  g.a_row = l.b_out * k;
-  g.a_batch = k;
   g.b = static_cast<const F*>(call.tensors->u);
-  g.b_row = interleaved ? l.b_out * k : k;
-  g.b_batch = interleaved ? k : q * k;
   g.c = OutputOf<X>(call);
-  g.c_row = l.out;
-  g.c_batch = interleaved ? 1 : q;
-  g.c_column = interleaved ? l.b_out : 1;
-  g.c_group = kOneGroup;
   g.m = call.tokens;
-  g.n = q;
-  g.n_total = l.out;
-  g.n_step = g.c_batch;
-  g.n_stride = g.c_column;
-  g.k = g.k_total = k;
   g.epilogue = EpilogueOf<X, Epilogue<X>>(call);
   g.scales = ScalesOf<Scales>(*call.plan, call.tensors->u_scale);
   if (l.structure == BLOCKRANK_CUDA_MONARCH && g.scales.values != nullptr) {
@@ -199,10 +168,9 @@ cudaError_t EnqueueGeneral(const Call& call) {
 }
 
 cudaError_t EnqueueGeneralCoupling(const Call& call, const void* t, void* z) {
-  if (call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16)
-    return Coupling<__half, __half, __half>(call, static_cast<const __half*>(t), static_cast<__half*>(z));
-  return Coupling<__nv_bfloat16, __nv_bfloat16, __nv_bfloat16>(call, static_cast<const __nv_bfloat16*>(t),
-                                                               static_cast<__nv_bfloat16*>(z));
+  return WithHalfType(*call.plan, [&]<class T>() {
+    return Coupling<T, T, T>(call, static_cast<const T*>(t), static_cast<T*>(z));
+  });
 }
 
 }  // namespace blockrank::cuda
