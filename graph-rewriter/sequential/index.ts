@@ -51,7 +51,7 @@ export class SequentialPass {
     const { sessionOptions = {}, signal, inputs } = request;
     this.stages = planStages(model.graph, walk);
     this.states = new States(request.stateLimit ?? STATE_LIMIT);
-    this.products = new ProductSums({ logSeverityLevel: 3, enableCpuMemArena: false });
+    this.products = new ProductSums({ logSeverityLevel: 3, enableCpuMemArena: false, ...sessionOptions });
     const mask = maskInput(model.graph.inputs, request.mask);
     this.runner = new Runner(model, this.states, { inputs, mask, sessionOptions, signal }, this.isChanged);
     const engine: Engine = request.engine ?? defaultEngine();

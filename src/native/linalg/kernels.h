@@ -1,0 +1,30 @@
+// The innermost loops of linear algebra in double, one set for each instruction set.
+#pragma once
+
+#include <cstdint>
+
+namespace blockrank::linalg {
+
+struct Kernels {
+  const char* name;
+  /// A tile of a product is `rows` × `columns`.
+  int rows, columns;
+  /// c (+)= scale · aᵀ·b over `depth`: a is [depth, rows], b [depth, columns]; only `height` × `width` of it
+  /// is stored.
+  void (*tile)(int64_t depth, const double* a, const double* b, double scale, bool add, double* c,
+               int64_t stride, int64_t height, int64_t width);
+  /// Copies `depth` × `width` numbers, from [depth, ...] or, `turned`, from [..., depth], to [depth, panel]
+  /// with zeros behind.
+  void (*pack)(const double* from, int64_t stride, bool turned, int64_t depth, int64_t width, int64_t panel,
+               double* to);
+  double (*dot)(const double* x, const double* y, int64_t count);
+  /// y += factor · x
+  void (*add)(double factor, const double* x, double* y, int64_t count);
+  /// y += factor · x ∘ z
+  void (*add_product)(double factor, const double* x, const double* z, double* y, int64_t count);
+};
+
+/// The widest that this processor runs.
+const Kernels& ChosenKernels();
+
+}  // namespace blockrank::linalg
