@@ -42,7 +42,7 @@ export type Variant = (typeof VARIANTS)[number];
 export interface Parts {
   readonly nodes: onnx.INodeProto[];
   readonly initializers: onnx.ITensorProto[];
-  /** Numbers of each shape, the same for all copies: each copy has tensors of its own all the same. */
+  /** Numbers of each shape, the same for all copies but the first (`own`). */
   readonly data: Map<string, Uint8Array>;
 }
 
@@ -112,6 +112,13 @@ function blastFunction(): onnx.IFunctionProto {
   return portableFunction({ structure: 'blast', ...plain, castFactors: false, type: 'float32' }, OPSET);
 }
 
+/** A copy with another first byte: equal tensors, and then equal products, would be merged by ONNX Runtime. */
+function own(data: Uint8Array, copy: number): Uint8Array {
+  const changed = data.slice();
+  changed[0] ^= copy & 255;
+  return changed;
+}
+
 function once({ data }: Parts, key: string, make: () => Uint8Array): Uint8Array {
   const found = data.get(key) ?? make();
   data.set(key, found);
@@ -127,7 +134,7 @@ function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, r
       const data = Float32Array.from({ length: size }, () => (random() - 0.5) * scale);
       return new Uint8Array(data.buffer);
     });
-    parts.initializers.push({ name, dims, dataType: FLOAT, rawData });
+    parts.initializers.push({ name, dims, dataType: FLOAT, rawData: own(rawData, i) });
     return name;
   };
   const op = (opType: string, input: string[], output: string[], domain = '') =>
@@ -145,7 +152,7 @@ function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, r
       return;
     case 'int8': {
       const rawData = once(parts, 'int8', () => Uint8Array.from({ length: n * m }, () => random() * 255));
-      parts.initializers.push({ name: `W${i}`, dims: [n, m], dataType: INT8, rawData });
+      parts.initializers.push({ name: `W${i}`, dims: [n, m], dataType: INT8, rawData: own(rawData, i) });
       parts.initializers.push({ name: `zero${i}`, dims: [], dataType: INT8, rawData: new Uint8Array(1) });
       parts.initializers.push({
         name: `scale${i}`,
@@ -185,7 +192,12 @@ function addInt4(parts: Parts, { in: n, out: m }: BenchLayer, i: number, random:
   const size = (m * groups * INT4_GROUP) / 2;
   const rawData = once(parts, 'int4', () => Uint8Array.from({ length: size }, () => random() * 256));
   const dims = [m, groups, INT4_GROUP / 2];
-  parts.initializers.push({ name: `W${i}`, dims, dataType: dataTypeNumber('uint8'), rawData });
+  parts.initializers.push({
+    name: `W${i}`,
+    dims,
+    dataType: dataTypeNumber('uint8'),
+    rawData: own(rawData, i),
+  });
   const scales = Float32Array.from({ length: m * groups }, () => 0.01);
   const scaleData = new Uint8Array(scales.buffer);
   parts.initializers.push({ name: `scale${i}`, dims: [m * groups], dataType: FLOAT, rawData: scaleData });
@@ -249,7 +261,7 @@ export function addOperator(
       name: `${name}${i}`,
       dims: [...dims],
       dataType: dataTypeNumber(dtype),
-      rawData: bytes,
+      rawData: own(bytes, i),
     });
   parts.nodes.push({
     opType: operatorName(structure, 'none', false, stored[0].type === 'int8'),
