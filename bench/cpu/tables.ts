@@ -1,6 +1,7 @@
-// node dist/bench/cpu/tables.js FILE…: what bench:cpu saved, as the tables of docs/performance.md. Cells of later files replace
-// those of earlier ones.
-import { readFile } from 'node:fs/promises';
+// node dist/bench/cpu/tables.js FILE… [--write docs/performance.md]: what bench:cpu saved, as tables; in the page between its two
+// marks. Cells of later files replace those of earlier ones.
+import { readFile, writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
 import type { Cell } from './cells.js';
 import { GOALS, scaling, speed } from './goals.js';
 import type { Variant } from './models.js';
@@ -195,8 +196,28 @@ function otherParts({ micro, memory, siblings, phases }: Result): string[] {
   return texts;
 }
 
+function origin({ date, command, machine }: Result): string {
+  const cpu = machine.cpu as { readonly model?: string } | undefined;
+  const { version } = machine.node as { readonly version: string };
+  return `\`${command}\`: ${cpu?.model ?? 'unknown processor'}, ${machine.threads} threads, Node ${version}, onnxruntime-node ${machine.onnxruntime ?? 'unknown'}, ${date}.`;
+}
+
+/** Replaces what is between the marks. */
+async function writeInto(path: string, text: string): Promise<void> {
+  const page = await readFile(path, 'utf8');
+  const [before, rest] = page.split('<!-- bench:cpu -->');
+  const after = rest?.split('<!-- /bench:cpu -->')[1];
+  if (after === undefined)
+    throw new Error(`${path}: expected the marks <!-- bench:cpu --> and <!-- /bench:cpu -->`);
+  await writeFile(path, `${before}<!-- bench:cpu -->\n\n${text}\n<!-- /bench:cpu -->${after}`);
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { write: { type: 'string' } },
+});
 const results = await Promise.all(
-  process.argv.slice(2).map(async (path) => JSON.parse(await readFile(path, 'utf8')) as Result),
+  positionals.map(async (path) => JSON.parse(await readFile(path, 'utf8')) as Result),
 );
 if (results.length === 0) throw new Error('expected the files that bench:cpu saved');
 const merged = results.reduce((all, one) => ({ ...all, ...one }));
@@ -206,7 +227,8 @@ const byCell = new Map(
 const cells = [...byCell.values()];
 const judged = goals(cells);
 const texts = [
-  ...results.map(({ date, command, machine }) => `\`${command}\`, ${date}, ${machine.threads} threads`),
+  '## Tables',
+  ...results.map(origin),
   '### Goals',
   judged.text,
   '### Speed over dense float32, geometric means of the layers',
@@ -219,4 +241,6 @@ const texts = [
   '### All cells: speed over dense float32; of BLAST in float32 how much of what bytes (below 64 tokens) or operations allow',
   allCells(cells),
 ];
-process.stdout.write(`${texts.join('\n\n')}\n`);
+const text = `${texts.join('\n\n')}\n`;
+if (values.write === undefined) process.stdout.write(text);
+else await writeInto(values.write, text);
