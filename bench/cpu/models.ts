@@ -24,11 +24,12 @@ const BLAST_FORMS = {
 } as const;
 
 /**
- * dense: ONNX Runtime's own fp32 MatMul; int8: its dynamic quantization of the dense weight; int4: its MatMulNBits, groups of
+ * none: no product at all, what a run costs by itself; dense: ONNX Runtime's own fp32 MatMul; int8: its dynamic quantization of the dense weight; int4: its MatMulNBits, groups of
  * 32; low-rank: two plain MatMuls of the same rank; blast-plain: BLAST as standard operators (the portable function); the
  * others: our operator.
  */
 export const VARIANTS = [
+  'none',
   'dense',
   'int8',
   'int4',
@@ -38,9 +39,11 @@ export const VARIANTS = [
 ] as const;
 export type Variant = (typeof VARIANTS)[number];
 
-interface Parts {
+export interface Parts {
   readonly nodes: onnx.INodeProto[];
   readonly initializers: onnx.ITensorProto[];
+  /** Numbers of each shape, the same for all copies but the first (`own`). */
+  readonly data: Map<string, Uint8Array>;
 }
 
 /**
@@ -49,12 +52,25 @@ interface Parts {
  */
 export function layerModel(layer: BenchLayer, variant: Variant, copies: number): Uint8Array {
   const random = xorshift(1);
-  const parts: Parts = { nodes: [], initializers: [] };
-  for (let i = 0; i < copies; i++) addCopy(parts, layer, variant, i, random);
+  const functions = variant === 'blast-plain' ? [blastFunction()] : [];
+  return productModel(layer.in, copies, (parts, i) => addCopy(parts, layer, variant, i, random), functions);
+}
+
+/** `add` adds the nodes from X [tokens, size] to Y_i. */
+export function productModel(
+  size: number,
+  copies: number,
+  add: (parts: Parts, i: number) => void,
+  functions: onnx.IFunctionProto[] = [],
+): Uint8Array {
+  const parts: Parts = { nodes: [], initializers: [], data: new Map() };
+  for (let i = 0; i < copies; i++) add(parts, i);
   addCorners(parts, copies);
-  const value = (name: string, size: number): onnx.IValueInfoProto => ({
+  const value = (name: string, columns: number): onnx.IValueInfoProto => ({
     name,
-    type: { tensorType: { elemType: FLOAT, shape: { dim: [{ dimParam: 'tokens' }, { dimValue: size }] } } },
+    type: {
+      tensorType: { elemType: FLOAT, shape: { dim: [{ dimParam: 'tokens' }, { dimValue: columns }] } },
+    },
   });
   return proto.ModelProto.encode({
     irVersion: 8,
@@ -67,10 +83,10 @@ export function layerModel(layer: BenchLayer, variant: Variant, copies: number):
       name: 'layer',
       node: parts.nodes,
       initializer: parts.initializers,
-      input: [value('X', layer.in)],
+      input: [value('X', size)],
       output: [value('corners', copies)],
     },
-    functions: variant === 'blast-plain' ? [blastFunction()] : [],
+    functions,
   }).finish();
 }
 
@@ -96,18 +112,37 @@ function blastFunction(): onnx.IFunctionProto {
   return portableFunction({ structure: 'blast', ...plain, castFactors: false, type: 'float32' }, OPSET);
 }
 
+/** A copy with another first byte: equal tensors, and then equal products, would be merged by ONNX Runtime. */
+function own(data: Uint8Array, copy: number): Uint8Array {
+  const changed = data.slice();
+  changed[0] ^= copy & 255;
+  return changed;
+}
+
+function once({ data }: Parts, key: string, make: () => Uint8Array): Uint8Array {
+  const found = data.get(key) ?? make();
+  data.set(key, found);
+  return found;
+}
+
 function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, random: () => number): void {
   const { in: n, out: m, rank: r } = layer;
   const floats = (name: string, dims: number[]) => {
     const size = dims.reduce((a, d) => a * d, 1);
     const scale = 1 / Math.sqrt(dims.at(-1)!);
-    const data = Float32Array.from({ length: size }, () => (random() - 0.5) * scale);
-    parts.initializers.push({ name, dims, dataType: FLOAT, rawData: new Uint8Array(data.buffer) });
+    const rawData = once(parts, `floats ${dims.join()}`, () => {
+      const data = Float32Array.from({ length: size }, () => (random() - 0.5) * scale);
+      return new Uint8Array(data.buffer);
+    });
+    parts.initializers.push({ name, dims, dataType: FLOAT, rawData: own(rawData, i) });
     return name;
   };
   const op = (opType: string, input: string[], output: string[], domain = '') =>
     parts.nodes.push({ opType, input, output, domain, name: `${output[0]}_${opType}` });
   switch (variant) {
+    case 'none':
+      op('Identity', ['X'], [`Y${i}`]);
+      return;
     case 'dense':
       op('MatMul', ['X', floats(`W${i}`, [n, m])], [`Y${i}`]);
       return;
@@ -116,8 +151,8 @@ function addCopy(parts: Parts, layer: BenchLayer, variant: Variant, i: number, r
       op('MatMul', [`T${i}`, floats(`U${i}`, [r, m])], [`Y${i}`]);
       return;
     case 'int8': {
-      const rawData = Uint8Array.from({ length: n * m }, () => random() * 255);
-      parts.initializers.push({ name: `W${i}`, dims: [n, m], dataType: INT8, rawData });
+      const rawData = once(parts, 'int8', () => Uint8Array.from({ length: n * m }, () => random() * 255));
+      parts.initializers.push({ name: `W${i}`, dims: [n, m], dataType: INT8, rawData: own(rawData, i) });
       parts.initializers.push({ name: `zero${i}`, dims: [], dataType: INT8, rawData: new Uint8Array(1) });
       parts.initializers.push({
         name: `scale${i}`,
@@ -154,9 +189,15 @@ const INT4_GROUP = 32;
 
 function addInt4(parts: Parts, { in: n, out: m }: BenchLayer, i: number, random: () => number): void {
   const groups = Math.ceil(n / INT4_GROUP);
-  const rawData = Uint8Array.from({ length: (m * groups * INT4_GROUP) / 2 }, () => random() * 256);
+  const size = (m * groups * INT4_GROUP) / 2;
+  const rawData = once(parts, 'int4', () => Uint8Array.from({ length: size }, () => random() * 256));
   const dims = [m, groups, INT4_GROUP / 2];
-  parts.initializers.push({ name: `W${i}`, dims, dataType: dataTypeNumber('uint8'), rawData });
+  parts.initializers.push({
+    name: `W${i}`,
+    dims,
+    dataType: dataTypeNumber('uint8'),
+    rawData: own(rawData, i),
+  });
   const scales = Float32Array.from({ length: m * groups }, () => 0.01);
   const scaleData = new Uint8Array(scales.buffer);
   parts.initializers.push({ name: `scale${i}`, dims: [m * groups], dataType: FLOAT, rawData: scaleData });
@@ -190,7 +231,7 @@ function blastFactors(
     const numbers = (count: number) => Float32Array.from({ length: count }, () => (random() - 0.5) * 0.1);
     const factors = { ...spec, V: numbers(r * n), S: numbers(b * b * r), U: numbers(m * r) };
     stored = storedFactors(name, { factors }, type, 1);
-    made.clear();
+    if (![...made.keys()].every((other) => other.startsWith(`${name} `))) made.clear();
     made.set(key, stored);
   }
   return stored;
@@ -204,18 +245,28 @@ function addBlast(
   type: FactorType,
   compute: Compute,
 ): void {
-  const stored = blastFactors(layer, type, random);
+  addOperator(parts, 'blast', blastFactors(layer, type, random), i, compute);
+}
+
+/** Our operator from X to Y_i with tensors of its own. */
+export function addOperator(
+  parts: Parts,
+  structure: 'blast' | 'low-rank' | 'monarch',
+  stored: readonly StoredFactor[],
+  i: number,
+  compute: Compute,
+): void {
   for (const { name, dims, type: dtype, bytes } of stored)
     parts.initializers.push({
       name: `${name}${i}`,
       dims: [...dims],
       dataType: dataTypeNumber(dtype),
-      rawData: bytes,
+      rawData: own(bytes, i),
     });
   parts.nodes.push({
-    opType: operatorName('blast', 'none', false, type === 'int8'),
+    opType: operatorName(structure, 'none', false, stored[0].type === 'int8'),
     domain: 'ai.blockrank',
-    name: `Y${i}_Blast`,
+    name: `Y${i}_${structure}`,
     input: ['X', ...stored.map(({ name }) => `${name}${i}`)],
     output: [`Y${i}`],
     attribute: [
@@ -231,6 +282,8 @@ function addBlast(
 /** Bytes of one weight as each variant stores it. */
 export function variantBytes({ in: n, out: m, blocks: b, rank: r }: BenchLayer, variant: Variant): number {
   switch (variant) {
+    case 'none':
+      return Infinity;
     case 'dense':
       return 4 * n * m;
     case 'int8':

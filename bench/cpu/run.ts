@@ -1,104 +1,28 @@
-// npm run bench:cpu [-- --layers gpt2s --tokens 1,128 --variants blast,int8]: our operators beside what else a user could run, in one process.
+// npm run bench:cpu [-- --layers gpt2s --tokens 1,128 --variants blast,int8 --save cpu.json]: our operators beside what else a
+// user could run, in one process.
 //
 // Variants of one layer are timed turn by turn and compared as ratios of medians, so that a machine whose speed drifts drifts
-// for all. Up to 16 tokens each run goes through enough copies of the layer that weights come from memory; from 5 on, outputs are
-// the first row of each Y.
-import { mkdir, writeFile } from 'node:fs/promises';
+// for all. What is measured is saved at once, and --parts chooses: micro (micro-kernels against the machine's peak), layers,
+// phases (where the engines' cycles go), memory (of sessions), siblings (q, k, v as one operator).
+// `node dist/bench/cpu/tables.js FILE` makes the tables of docs/performance.md.
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import * as ort from 'onnxruntime-node';
 import { formatTable } from '../../src/cli/table.js';
 import { doctor } from '../../src/doctor.js';
-import { register, unregister } from '../../src/loader/register.js';
-import { type BenchLayer, LAYERS } from '../layers.js';
-import { layerModel, VARIANTS, type Variant, variantBytes } from './models.js';
+import { register } from '../../src/loader/register.js';
+import { LAYERS } from '../layers.js';
+import { type Cell, measureLayer } from './cells.js';
+import { measureMemory } from './memory.js';
+import { VARIANTS, type Variant } from './models.js';
+import { buildNative, measureMicros, measurePhases } from './native.js';
+import type { Result } from './result.js';
+import { measureSiblings } from './siblings.js';
 
-const OUT_OF_CACHE = 96 << 20;
-const LEAST_SECONDS = 0.02;
+const PHASE_TOKENS = [16, 128];
+const MEMORY_LAYER = 'gpt2s.mlp_c_fc';
 
-interface Cell {
-  readonly layer: string;
-  readonly tokens: number;
-  readonly milliseconds: Partial<Record<Variant, number>>;
-  /** 2·in·out over BLAST's operations a token; bytes likewise. */
-  readonly flopRatio: number;
-  readonly byteRatio: number;
-  /** Dense's bytes over those of each variant. */
-  readonly byteRatios: Partial<Record<Variant, number>>;
-}
-
-async function openVariant(layer: BenchLayer, variant: Variant, copies: number, threads: number) {
-  // The portable function is inlined only where the operator is unknown.
-  if (variant === 'blast-plain') unregister();
-  else register();
-  return ort.InferenceSession.create(layerModel(layer, variant, copies), {
-    intraOpNumThreads: threads,
-    // A session's idle threads would otherwise spin into the turn of the next one.
-    extra: { session: { force_spinning_stop: '1' } },
-  });
-}
-
-async function timeRound(session: ort.InferenceSession, X: ort.Tensor): Promise<number> {
-  const start = performance.now();
-  let runs = 0;
-  do {
-    await session.run({ X });
-    runs++;
-  } while (performance.now() - start < LEAST_SECONDS * 1000);
-  return (performance.now() - start) / runs;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1];
-}
-
-async function measure(
-  layer: BenchLayer,
-  variants: readonly Variant[],
-  tokenCounts: readonly number[],
-  threads: number,
-): Promise<Cell[]> {
-  const { in: n, out: m, blocks: b, rank: r } = layer;
-  const cells: Cell[] = [];
-  for (const [least, most] of [
-    [1, 4],
-    [5, 16],
-    [17, Infinity],
-  ]) {
-    const group = tokenCounts.filter((tokens) => tokens >= least && tokens <= most);
-    const many = most <= 16;
-    if (group.length === 0) continue;
-    const copies = (variant: Variant) => (many ? Math.ceil(OUT_OF_CACHE / variantBytes(layer, variant)) : 1);
-    const sessions = new Map<Variant, ort.InferenceSession>();
-    for (const variant of variants)
-      sessions.set(variant, await openVariant(layer, variant, copies(variant), threads));
-    for (const tokens of group) {
-      const X = new ort.Tensor(
-        'float32',
-        Float32Array.from({ length: tokens * n }, (_, i) => Math.sin(i)),
-        [tokens, n],
-      );
-      const times = new Map<Variant, number[]>(variants.map((variant) => [variant, []]));
-      for (let round = -1; round < Number(values.rounds); round++)
-        for (const [variant, session] of sessions) {
-          const time = (await timeRound(session, X)) / copies(variant);
-          if (round >= 0) times.get(variant)!.push(time);
-        }
-      const milliseconds = Object.fromEntries([...times].map(([variant, own]) => [variant, median(own)]));
-      const flopRatio = (n * m) / (r * (n + m) + b * b * r);
-      const byteRatio = variantBytes(layer, 'dense') / variantBytes(layer, 'blast');
-      const byteRatios = Object.fromEntries(
-        variants.map((variant) => [variant, variantBytes(layer, 'dense') / variantBytes(layer, variant)]),
-      );
-      cells.push({ layer: layer.name, tokens, milliseconds, flopRatio, byteRatio, byteRatios });
-    }
-    for (const session of sessions.values()) await session.release();
-  }
-  return cells;
-}
-
-/** Speed-ups over dense, and below each what its bytes (few tokens) or BLAST's operations allow. */
+/** Speed-ups over dense, and of ours how much of what bytes (few tokens) or BLAST's operations allow. */
 function report(cells: readonly Cell[], variants: readonly Variant[]): string {
   const others = variants.filter((variant) => variant !== 'dense');
   const rows = cells.map(({ layer, tokens, milliseconds: t, flopRatio, byteRatios }) => [
@@ -123,34 +47,87 @@ function report(cells: readonly Cell[], variants: readonly Variant[]): string {
 
 const { values } = parseArgs({
   options: {
+    parts: { type: 'string', default: 'layers' },
     layers: { type: 'string', default: '' },
     tokens: { type: 'string', default: '1,4,16,64,128,512' },
-    variants: { type: 'string', default: VARIANTS.join() },
+    variants: { type: 'string', default: VARIANTS.filter((variant) => variant !== 'none').join() },
     rounds: { type: 'string', default: '15' },
     threads: { type: 'string', default: String(cpus().length) },
     save: { type: 'string' },
   },
 });
-const tokenCounts = (values.tokens ?? '').split(',').map(Number);
-const wanted = (values.variants ?? '').split(',');
+const list = (text = '') => text.split(',');
+const parts = list(values.parts);
+const threads = Number(values.threads);
+const wanted = list(values.variants);
 const variants = VARIANTS.filter((variant) => variant === 'dense' || wanted.includes(variant));
-const cells: Cell[] = [];
-for (const layer of LAYERS.filter(({ name }) => name.includes(values.layers ?? ''))) {
-  process.stderr.write(`${layer.name}\n`);
-  cells.push(...(await measure(layer, variants, tokenCounts, Number(values.threads))));
-}
+const layers = LAYERS.filter(({ name }) => name.includes(values.layers ?? ''));
 register();
 const { node, cpu, library, onnxruntime } = await doctor();
-const result = {
+const result: Result = {
   date: new Date().toISOString().slice(0, 10),
-  machine: { node, cpu, isa: library.build?.isa, onnxruntime: onnxruntime.version, threads: values.threads },
+  machine: { node, cpu, isa: library.build?.isa, onnxruntime: onnxruntime.version, threads },
   command: `npm run bench:cpu -- ${process.argv.slice(2).join(' ')}`.trim(),
-  cells,
+  cells: [],
 };
-process.stdout.write(
-  `speed over ONNX Runtime's fp32 MatMul; in brackets of what bytes (< 64 tokens) or operations allow\n\n${report(cells, variants)}\n`,
-);
-if (values.save) {
+
+/** The whole of what there is so far, under its name only when it is written. */
+async function save(): Promise<void> {
+  if (values.save === undefined) return;
+  const path = `bench/results/${values.save}`;
   await mkdir('bench/results', { recursive: true });
-  await writeFile(`bench/results/${values.save}`, JSON.stringify(result, null, 1) + '\n');
+  await writeFile(`${path}.part`, JSON.stringify(result, null, 1) + '\n');
+  await rename(`${path}.part`, path);
 }
+
+const progress = (text: string) =>
+  process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
+
+if (parts.includes('micro') || parts.includes('phases')) {
+  progress('build of the native part');
+  await buildNative();
+}
+if (parts.includes('micro')) {
+  result.micro = await measureMicros();
+  await save();
+}
+if (parts.includes('memory')) {
+  progress('memory');
+  result.memory = await measureMemory(LAYERS.find(({ name }) => name === MEMORY_LAYER)!);
+  await save();
+}
+if (parts.includes('siblings')) {
+  progress('siblings');
+  result.siblings = await measureSiblings(threads);
+  await save();
+}
+if (parts.includes('phases')) {
+  result.phases = [];
+  for (const layer of layers) {
+    progress(`phases of ${layer.name}`);
+    for (const tokens of PHASE_TOKENS) result.phases.push(...(await measurePhases(layer, tokens)));
+    await save();
+  }
+}
+if (parts.includes('layers')) {
+  const tokens = list(values.tokens).map(Number);
+  for (const layer of layers) {
+    progress(layer.name);
+    for await (const cell of measureLayer(layer, {
+      variants,
+      tokens,
+      rounds: Number(values.rounds),
+      threads,
+    })) {
+      result.cells.push(cell);
+      await save();
+    }
+  }
+  process.stdout.write(
+    `speed over ONNX Runtime's fp32 MatMul; in brackets of what bytes (< 64 tokens) or operations allow\n\n${report(result.cells, variants)}\n`,
+  );
+}
+if (values.save === undefined)
+  for (const part of ['micro', 'memory', 'siblings', 'phases'] as const)
+    if (result[part] !== undefined)
+      process.stdout.write(`${part}: ${JSON.stringify(result[part], null, 1)}\n`);

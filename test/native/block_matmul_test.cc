@@ -58,6 +58,23 @@ TEST(ManyTokensInSeveralTiles) {
   }
 }
 
+// More tokens than dot products take: panels of one and of several parts, whole and ragged, sums that start
+// from the bias and go straight to Y.
+TEST(PanelsOfEveryType) {
+  for (const Dims& dims : {Dims{130, 96, 2, 3, 64}, Dims{97, 101, 5, 7, 33}, Dims{801, 70, 2, 2, 401}}) {
+    for (const DType factor_type : kFactorTypes) {
+      for (const int64_t tokens : {65, 72, 97}) {
+        for (Spec spec : Structures(dims, tokens)) {
+          spec.factor_type = factor_type;
+          spec.bias = static_cast<int>(tokens % 3);
+          if (tokens == 97) spec.activation = Activation::kRelu;
+          RunEverywhere(spec, 2);
+        }
+      }
+    }
+  }
+}
+
 // z of a token is 64 × 1040 floats here, so that a batch holds fewer tokens than the call.
 TEST(MoreTokensThanABatchHolds) { RunEverywhere({Structure::kBlast, {64, 64, 2, 64, 1024}, 60}, 2); }
 
@@ -123,8 +140,8 @@ TEST(ExtremeInputs) {
   const double extremes[] = {INFINITY, -INFINITY, NAN, 65504, -65504, 6e-8, -6e-8, 0.0, -0.0};
   for (const DType x_type : kXTypes) {
     for (const DType factor_type : kFactorTypes) {
-      for (const int64_t tokens : {9, 33}) {
-        for (Spec spec : Structures({21, 19, 3, 2, 6}, tokens)) {
+      for (const int64_t tokens : {9, 33, 70}) {
+        for (Spec spec : Structures({21, 64, 3, 2, 6}, tokens)) {
           spec.x_type = x_type;
           spec.factor_type = factor_type;
           TestProblem problem(spec, 3);

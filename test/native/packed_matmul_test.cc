@@ -256,5 +256,68 @@ TEST(BFloat16IsExactOnSmallIntegers) {
   CHECK(true);
 }
 
+std::vector<Spec> BFloat16Structures(Dims dims, int64_t tokens) {
+  std::vector<Spec> specs = Structures(dims, tokens);
+  for (Spec& spec : specs) spec.compute = Compute::kBFloat16;
+  return specs;
+}
+
+// Denormals count as zeros there, which the tolerance of Y's own least values allows.
+TEST(BFloat16ExtremeInputs) {
+  const double extremes[] = {INFINITY, -INFINITY, NAN, 65504, -65504, 1e-40, -1e-40, 0.0, -0.0};
+  for (const int64_t tokens : {9, 33}) {
+    for (const Spec& spec : BFloat16Structures({21, 19, 3, 2, 6}, tokens)) {
+      TestProblem problem(spec, 3);
+      for (int64_t t = 0; t < 9; ++t) Encode(&problem.x, DType::kFloat32, t * spec.dims.in + t, extremes[t]);
+      Encode(&problem.u, DType::kFloat32, 0, 65504);
+      // In the last column, where no token has an infinity: 0 · ∞ would be NaN.
+      Encode(&problem.v, DType::kFloat32, spec.dims.in - 1, 1e-40);
+      for (const PackedTable* table : SupportedPacked(Compute::kBFloat16)) {
+        const std::string error = Run(&problem, *table);
+        CHECK(error.empty()) << table->name << ": " << error;
+      }
+    }
+  }
+  CHECK(true);
+}
+
+TEST(BFloat16ThreadsDoNotChangeABit) {
+  for (const int64_t tokens : {1, 5, 40, 230}) {
+    for (const Spec& spec : BFloat16Structures({130, 140, 3, 4, 70}, tokens)) {
+      TestProblem problem(spec, 5);
+      for (const PackedTable* table : SupportedPacked(Compute::kBFloat16)) {
+        CHECK(Run(&problem, *table, 1).empty());
+        const std::vector<unsigned char> alone = problem.y;
+        for (const int threads : {2, 5}) {
+          CHECK(Run(&problem, *table, threads).empty());
+          CHECK(problem.y == alone) << table->name << " " << threads << " threads: " << Describe(spec);
+        }
+      }
+    }
+  }
+  CHECK(true);
+}
+
+// One factor off by as much as factors are, the largest output not written.
+TEST(BFloat16ComparisonFailsWhenItShould) {
+  for (const Spec& spec : BFloat16Structures({64, 48, 2, 2, 24}, 5)) {
+    TestProblem problem(spec, 1);
+    for (const PackedTable* table : SupportedPacked(Compute::kBFloat16)) {
+      CHECK(Run(&problem, *table).empty());
+      problem.u.values[7] += 1;
+      CHECK(!Compare(problem).empty());
+      problem.u.values[7] -= 1;
+      CHECK(Compare(problem).empty());
+      int64_t largest = 0;
+      const auto output = [&](int64_t n) { return std::fabs(Decode(problem.y.data(), DType::kFloat32, n)); };
+      for (int64_t n = 0; n < spec.tokens * spec.dims.out; ++n)
+        if (output(n) > output(largest)) largest = n;
+      std::fill_n(problem.y.begin() + largest * 4, 4, static_cast<unsigned char>(0xab));
+      CHECK(!Compare(problem).empty());
+    }
+  }
+  CHECK(true);
+}
+
 }  // namespace
 }  // namespace blockrank::test
