@@ -10,8 +10,9 @@ import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { createEngine, factorize, largestRank } from '../graph-rewriter/factorize/index.js';
+import { factorize, largestRank } from '../graph-rewriter/factorize/index.js';
 import { stack, type Engine } from '../graph-rewriter/factorize/engine.js';
+import { engineFor } from '../src/device.js';
 import { randomNormal } from '../graph-rewriter/factorize/linalg/random.js';
 import type { DenseWeight, Structure, StructureSpec } from '../graph-rewriter/factorize/types.js';
 
@@ -69,7 +70,7 @@ function report(): void {
 }
 
 async function measure(entry: Case) {
-  const engine = createEngine();
+  const engine = engineFor({});
   const weight = await randomWeight(engine, entry);
   const metric = entry.weighted ? { covariance: covarianceOf(entry.in) } : {};
   const reference = await productTime(engine, weight);

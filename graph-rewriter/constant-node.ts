@@ -59,7 +59,7 @@ function tensorOfNumbers(node: Node): Message | undefined {
       ? [zero]
       : spans.map(({ start, end }) => ({ source: attribute.source, start, end }));
   const bytes = spans.reduce((sum, { start, end }) => sum + end - start, 0);
-  const count = type === 'float32' ? bytes / 4 : attribute.ints(field).length;
+  const count = type === 'float32' ? bytes / 4 : attribute.clampedInts(field).length;
   return Message.of(
     new PiecedSource(
       [

@@ -28,16 +28,19 @@ export class Graph {
   private readonly producers = new Map<string, Node>();
   private readonly readersOf = new Map<string, Node[]>();
   private readonly bodiesOf = new Map<Node, Graph[]>();
+  /** Of the model's graph and all bodies in it. */
+  private readonly places: Set<string>;
 
   private constructor(
     readonly message: Message,
     readonly files: ExternalFiles,
     /** The graph whose values this one may read. */
     readonly outer: Graph | undefined,
-    /** Path of the nodes and bodies around this graph, each followed by a slash; '' for a model's. */
+    /** Path of the nodes and bodies around this graph, each followed by a slash, made unique where names are not; '' for a model's. */
     readonly place: string,
     content: GraphContent,
   ) {
+    this.places = outer?.places ?? new Set();
     this.nodes = content.nodes.map((node, index) => new Node(node, index));
     this.sparse = new Set(content.sparse);
     this.inputs = new Set(content.inputs);
@@ -170,9 +173,7 @@ export class Graph {
       if (this.producers.has(name) || this.initializers.has(name)) throw this.duplicate(name);
       this.producers.set(name, node);
     }
-    const bodies = node
-      .bodies()
-      .map((body, i) => Graph.build(body, this.files, this, `${this.place}${node.id}/${i}/`));
+    const bodies = node.bodies().map((body, i) => Graph.build(body, this.files, this, this.placeOf(node, i)));
     if (bodies.length > 0) this.bodiesOf.set(node, bodies);
     for (const name of new Set([...node.inputs, ...bodies.flatMap((body) => [...body.namesRead()])])) {
       if (name === '') continue;
@@ -180,6 +181,14 @@ export class Graph {
       if (readers === undefined) this.readersOf.set(name, [node]);
       else readers.push(node);
     }
+  }
+
+  private placeOf(node: Node, body: number): string {
+    let name = node.id;
+    while (this.places.has(`${this.place}${name}/${body}/`)) name += "'";
+    const place = `${this.place}${name}/${body}/`;
+    this.places.add(place);
+    return place;
   }
 
   /** Every name read in here, also those defined in here: a superset of what is captured from outside. */

@@ -1,5 +1,6 @@
 // Every matrix product of a model, in graph order, with the match or the reason that the rules give.
 import { type Constant, findConstant, formOf, storedBytes } from './constants.js';
+import { expectFeatures } from './declared-features.js';
 import { BlockrankError } from './errors.js';
 import type { Graph } from './graph.js';
 import { DOMAIN, type Model } from './model.js';
@@ -64,12 +65,13 @@ function checkArity(node: Node): void {
     );
 }
 
-function describe({ node, graph: { place }, nearMiss }: Product, result: Match | Refusal): Layer {
+function describe({ node, graph, nearMiss }: Product, result: Match | Refusal): Layer {
   const match = isRefusal(result) ? undefined : result;
+  if (match && match.before === undefined) expectFeatures(graph, node, match.input, match.in);
   const { weight } = result;
   const name = match?.weightName ?? weight?.name ?? node.inputs[1];
   const info: LayerInfo = {
-    id: place + node.id,
+    id: graph.place + node.id,
     node: node.name,
     op: node.opType,
     weight: name,
@@ -83,6 +85,7 @@ function describe({ node, graph: { place }, nearMiss }: Product, result: Match |
       }),
     weightKey: match ? weightKey(match) : null,
     input: match?.input ?? node.inputs[0],
+    ...(graph.place !== '' && { place: graph.place }),
     ...movesOf(match),
     bias: match?.bias !== undefined,
     activation: match?.activation ?? 'none',
@@ -95,6 +98,7 @@ function describe({ node, graph: { place }, nearMiss }: Product, result: Match |
 
 function describeRecognition(recognition: Recognition): Layer {
   const { structure, nodes, dtype, graph, input, bias, activation, factorType, key } = recognition;
+  expectFeatures(graph, nodes[0], input, structure.in);
   const tensors = [...new Map(structure.parts.flatMap(tensorsOf).map((each) => [each.name, each])).values()];
   const info: LayerInfo = {
     id: graph.place + nodes[0].id,
@@ -107,6 +111,7 @@ function describeRecognition(recognition: Recognition): Layer {
     bytes: tensors.reduce((sum, { tensor }) => sum + tensor.bytes, 0),
     weightKey: key,
     input,
+    ...(graph.place !== '' && { place: graph.place }),
     bias: bias !== undefined,
     activation,
     fused: nodes.slice(1).map(({ id }) => id),

@@ -1,5 +1,4 @@
 // An ONNX file opened for reading.
-import { createHash } from 'node:crypto';
 import { checkStructure } from './check-structure.js';
 import { BlockrankError } from './errors.js';
 import { ExternalFiles } from './external.js';
@@ -7,6 +6,7 @@ import { Graph } from './graph.js';
 import { ENTRY, FUNCTION, GRAPH, isStandardDomain, MODEL, NODE, OPSET, TRAINING_INFO } from './schema.js';
 import { Message } from './wire/message.js';
 import { invalid } from './wire/scan.js';
+import { sha256Of } from './wire/sha256.js';
 import { FileSource, type Source } from './wire/source.js';
 
 /** The oldest that ONNX Runtime promises to run. */
@@ -25,6 +25,7 @@ export class Model {
   readonly opset: number;
   readonly graph: Graph;
   readonly functions: ReadonlyMap<string, Graph>;
+  private hash: string | undefined;
 
   private constructor(
     readonly source: Source,
@@ -87,17 +88,9 @@ export class Model {
     return this.source === this.file ? this : this.readThrough(this.file);
   }
 
-  /** SHA-256 of the file, in hex. */
+  /** SHA-256 of the file, in hex, read once. */
   sha256(): string {
-    const hash = createHash('sha256');
-    // Small enough for the first cache: larger ones hash 10 to 40 % slower.
-    const buffer = new Uint8Array(64 << 10);
-    for (let at = 0; at < this.file.size; at += buffer.length) {
-      const chunk = buffer.subarray(0, Math.min(buffer.length, this.file.size - at));
-      this.file.readInto(at, chunk);
-      hash.update(chunk);
-    }
-    return hash.digest('hex');
+    return (this.hash ??= sha256Of(this.file));
   }
 
   close(): void {

@@ -48,11 +48,11 @@ export class Node {
 
   int(name: string, otherwise: number): number {
     const attribute = this.attribute(name);
-    return attribute === undefined ? otherwise : attribute.int(ATTRIBUTE.i);
+    return attribute === undefined ? otherwise : (attribute.clampedInts(ATTRIBUTE.i).at(-1) ?? 0);
   }
 
   ints(name: string): number[] | undefined {
-    return this.attribute(name)?.ints(ATTRIBUTE.ints);
+    return this.attribute(name)?.clampedInts(ATTRIBUTE.ints);
   }
 
   float(name: string, otherwise: number): number {

@@ -42,6 +42,12 @@ const NARROW = 256;
 
 /** Pure: the same model and options give the same plan. Throws INVALID_ARGUMENT. */
 export function planRewrite(info: ModelInfo, options: PlanOptions = {}): RewritePlan {
+  const layers = planLayers(info, options);
+  return { version: 1, source: info.sha256, layers };
+}
+
+/** The layers of that plan, without the hash of the file. */
+export function planLayers(info: ModelInfo, options: PlanOptions = {}): readonly LayerPlan[] {
   checkOptions(options);
   if (options.factorType === 'bfloat16' && info.opset < BFLOAT16_OPSET)
     throw new BlockrankError(
@@ -76,7 +82,7 @@ export function planRewrite(info: ModelInfo, options: PlanOptions = {}): Rewrite
     return planLayer(layer, layer.shape!, options, info.opset);
   });
   refuseUseless(layers, options);
-  return { version: 1, source: info.sha256, layers: keepMixedTypes(info, layers) };
+  return keepMixedTypes(info, layers);
 }
 
 function planLayer(layer: LayerInfo, shape: Shape, options: PlanOptions, opset: number): LayerPlan {

@@ -86,7 +86,7 @@ export const VALUE_INFO = { name: 1, type: 2 } as const;
 export const TYPE = { tensor: 1 } as const;
 export const TENSOR_TYPE = { elemType: 1, shape: 2 } as const;
 export const SHAPE = { dim: 1 } as const;
-export const DIMENSION = { value: 1 } as const;
+export const DIMENSION = { value: 1, param: 2 } as const;
 
 /** TensorProto.DataType by number. */
 const DATA_TYPES = [

@@ -1,5 +1,6 @@
 // A node of ours as read from a model: its factors and what it does with the product.
 import { type Constant, constantNumbers, findConstant } from './constants.js';
+import { expectFeatures } from './declared-features.js';
 import { BlockrankError } from './errors.js';
 import { dequantize } from './factorize/int8/index.js';
 import type { Factors, StructureSpec } from './factorize/types.js';
@@ -38,12 +39,14 @@ export function readStructuredNode(node: Node, graph: Graph): StructuredNode {
     if (constant === undefined || constant.transposed)
       throw wrong(node, `a factor ${name} that is not constant`);
   const factors = Object.fromEntries(found) as StructuredNode['factors'];
+  const spec = readSpec(node, op.structure, factors);
+  expectFeatures(graph, node, node.inputs[0], spec.in);
   return {
     node,
     graph,
     activation: activationOf(node, op.activation),
     interleaved: op.interleaved || node.string('output_order', 'contiguous') === 'interleaved',
-    spec: readSpec(node, op.structure, factors),
+    spec,
     factors,
     bias: node.inputs[names.length + 1] || undefined,
   };

@@ -1,7 +1,6 @@
 // Collects new tensors on disk while a model is being made, so that memory never holds more than one.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import * as zlib from 'node:zlib';
 import { rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { entry, initializerField } from './encode.js';
@@ -9,14 +8,11 @@ import type { ByteRange } from './external.js';
 import { dataTypeNumber, TENSOR } from './schema.js';
 import type { FactorType } from './types.js';
 import { AtomicFile } from './wire/atomic-file.js';
-import { delimited, type Piece, varintField } from './wire/pieces.js';
+import { delimited, type Piece, totalLength, varintField } from './wire/pieces.js';
 import { FileSource } from './wire/source.js';
 
-/**
- * Of copied data, each chunk's checksum goes into the name's hash: SHA-256 of the bytes would take longer than copying them.
- * Of new data, the bytes themselves.
- */
-const { crc32 } = zlib as unknown as { crc32: (bytes: Uint8Array) => number };
+/** Of each copied chunk, for the data file's name: hashing all bytes would take longer than copying them. */
+const SAMPLE = 1024;
 /** The page size that runtimes need to map a tensor into memory. */
 const ALIGNMENT = 4096;
 const EXTERNAL = 1;
@@ -34,8 +30,8 @@ interface Stored extends NewTensor {
 
 /**
  * One temporary file beside the target. Inline: it is read back into the model file and removed. External: it becomes
- * the model's data file, named by a hash of its content, so that a model that is overwritten, by two writers or with a
- * crash in between, never meets the data of another one.
+ * the model's data file, whose name says what is in it, so that a model that is overwritten, by two writers or with a
+ * crash in between, never meets the data of another one (docs/design/0012-data-files.md).
  */
 export class TensorStore {
   private readonly tensors: Stored[] = [];
@@ -43,7 +39,7 @@ export class TensorStore {
   private readonly hash = createHash('sha256');
   private reader: FileSource | undefined;
   private location = '';
-  /** A data file of this name, so of this content, is none of ours to remove. */
+  /** A data file that had this name before is none of ours to remove. */
   private wasThere = true;
 
   private constructor(
@@ -71,13 +67,14 @@ export class TensorStore {
     const key = `${start} ${end} ${source.path}`;
     const known = this.copies.get(key);
     if (known !== undefined) return known;
-    const offset = await this.append([{ source, start, end }], crc32);
+    const offset = await this.append([{ source, start, end }], SAMPLE);
     this.copies.set(key, offset);
     return offset;
   }
 
-  /** No more tensors: the data file's name is known from here on. */
-  finish(): void {
+  /** No more tensors: the data file's name is known from here on. `model` is the hash of what the rest of the model is made from. */
+  finish(model: string): void {
+    this.hash.update(model);
     this.location = `${basename(this.target)}.${this.hash.digest('hex').slice(0, 12)}.data`;
     if (!this.external) this.reader = new FileSource(this.file.temporary);
   }
@@ -129,22 +126,12 @@ export class TensorStore {
     return join(dirname(this.target), this.location);
   }
 
-  private async append(
-    pieces: readonly Piece[],
-    digest: (chunk: Uint8Array) => Uint8Array | number = (chunk) => chunk,
-  ): Promise<number> {
-    if (this.external) {
-      await this.file.align(ALIGNMENT);
-      const start = this.file.size;
-      this.hash.update(String(start));
-      await this.file.writePieces(pieces, (chunk) => {
-        const digested = digest(chunk);
-        this.hash.update(typeof digested === 'number' ? `${digested} ` : digested);
-      });
-      return start;
-    }
+  /** The first `sampled` bytes of each chunk go into the name. */
+  private async append(pieces: readonly Piece[], sampled = Infinity): Promise<number> {
+    if (this.external) await this.file.align(ALIGNMENT);
     const start = this.file.size;
-    await this.file.writePieces(pieces);
+    this.hash.update(`${start} ${totalLength(pieces)} `);
+    await this.file.writePieces(pieces, (chunk) => this.hash.update(chunk.subarray(0, sampled)));
     return start;
   }
 }

@@ -79,7 +79,7 @@ export class Tensor {
   /** Of int64, as shapes and axes are given: small tensors. */
   integers(): number[] {
     const raw = this.external ? this.range() : this.rawRange();
-    if (raw === undefined) return this.message.ints(TENSOR.int64Data);
+    if (raw === undefined) return this.message.clampedInts(TENSOR.int64Data);
     const bytes = raw.source.read(raw.start, raw.end);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     return Array.from({ length: Math.floor(bytes.length / 8) }, (_, i) =>

@@ -81,6 +81,8 @@ export interface LayerInfo {
   readonly weightKey: string | null;
   /** Name of the tensor that enters the layer: what calibration observes. */
   readonly input: string;
+  /** Present in bodies of If, Loop and Scan: the nodes and bodies around the layer, as `if/0/`. Names are looked up from there. */
+  readonly place?: string;
   /** Present where the input is transposed or reshaped to [..., in] first. */
   readonly inputMoves?: readonly Move[];
   /** The product gains Transposes that the dense one does without. */
@@ -111,7 +113,7 @@ export interface FactorizedInfo {
 
 export interface ModelInfo {
   readonly path: string;
-  /** SHA-256 of the model file, in hex; external data is not part of it. */
+  /** SHA-256 of the model file, in hex; external data is not part of it. Computed when first asked for: it takes as long as reading the file. Throws IO where that changed. */
   readonly sha256: string;
   readonly irVersion: number;
   readonly opset: number;
@@ -127,6 +129,8 @@ export interface Prediction {
   readonly loss: number;
   /** As `Factorization.weightedError`. */
   readonly weightedError: number;
+  /** No gradient reaches the layer: leaving it out was taken to cost what it costs in the median of the others. */
+  readonly assumed?: true;
 }
 
 /** The decision for one layer: a structure, or dense with the reason. */

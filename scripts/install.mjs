@@ -84,8 +84,8 @@ export function directBuild(root = ROOT) {
     {
       file: FILES[1],
       folder: 'src/native',
-      args: [`-I${join(dirname(headers), 'include')}`, '-DNAPI_VERSION=8'],
-      link: ['-ldl'],
+      args: ['-ffp-contract=fast', `-I${join(dirname(headers), 'include')}`, '-DNAPI_VERSION=8'],
+      link: ['-Wl,-z,nodelete', '-pthread', '-ldl'],
     },
   ];
   return targets.map(({ file, folder, args, link }) => ({

@@ -6,6 +6,7 @@ import type { LayerInfo } from '../graph-rewriter/types.js';
 import { loadDataSets, readGraphInputs, readGraphOutputs, type InputOptions } from './inputs/index.js';
 import { tokenFeeds, type TokenFile } from './inputs/tokens.js';
 import type { OnProgress } from './progress.js';
+import { covariancesCodec, type StatisticsCache } from './statistics/cache.js';
 
 export type Feeds = Record<string, ort.Tensor>;
 
@@ -26,8 +27,14 @@ export interface Seen {
 interface Watch {
   /** As in `RewriteOptions`. */
   readonly mask?: string | false | undefined;
+  /** As `CollectRequest` has it. */
+  readonly rowsPerFeature?: number;
+  /** For the session that runs the model. */
+  readonly sessionOptions?: ort.InferenceSession.SessionOptions | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
+  /** Of these inputs; nothing is remembered when absent. */
+  readonly cache?: StatisticsCache;
 }
 
 /** @throws BlockrankError INVALID_INPUTS where the source holds no feeds, and the codes of `collectCovariances` */
@@ -35,21 +42,29 @@ export async function calibrate(
   model: string,
   layers: readonly LayerInfo[],
   source: CalibrationSource,
-  { signal, onProgress, mask }: Watch,
+  { signal, onProgress, mask, rowsPerFeature, sessionOptions, cache }: Watch,
 ): Promise<Covariances> {
-  let runs = 0;
-  const covariances = await collectCovariances({
-    modelPath: model,
-    tensors: layers,
-    inputs: calibrationFeeds(model, source),
-    onProgress: (done) => {
-      runs = done;
-      onProgress?.({ step: 'calibrating', done, total: null });
-    },
-    ...(mask === undefined ? {} : { mask }),
-    ...(signal ? { signal } : {}),
-  });
-  if (runs === 0) throw new BlockrankError('INVALID_INPUTS', 'the calibration source holds no inputs');
+  const collect = async () => {
+    let runs = 0;
+    const collected = await collectCovariances({
+      modelPath: model,
+      tensors: layers,
+      inputs: calibrationFeeds(model, source),
+      onProgress: (done) => {
+        runs = done;
+        onProgress?.({ step: 'calibrating', done, total: null });
+      },
+      ...(mask === undefined ? {} : { mask }),
+      ...(rowsPerFeature !== undefined && { rowsPerFeature }),
+      ...(sessionOptions && { sessionOptions }),
+      ...(signal ? { signal } : {}),
+    });
+    if (runs === 0) throw new BlockrankError('INVALID_INPUTS', 'the calibration source holds no inputs');
+    return collected;
+  };
+  // All tensors at once: which others are watched can change how the graph is fused, and with it the rounding.
+  const what = ['covariances', [...new Set(layers.map(inputKey))], rowsPerFeature ?? 'all rows'];
+  const covariances = await (cache?.remember(what, covariancesCodec, collect) ?? collect());
   return (layer) => pooled(layers, layer, covariances);
 }
 
@@ -70,6 +85,17 @@ function isIterable(source: CalibrationSource): source is AsyncIterable<Feeds> |
 async function* feedsOf(model: string, source: InputOptions): AsyncGenerator<Feeds> {
   const dataSets = loadDataSets(readGraphInputs(model), readGraphOutputs(model), source);
   for await (const dataSet of dataSets) yield dataSet.inputs;
+}
+
+/** @throws BlockrankError INVALID_INPUTS where a weight would be fitted to nothing: no run came to any of its layers */
+export function requireSeen(layers: readonly LayerInfo[], covariances: Covariances): void {
+  const unseen = layers.filter((layer) => covariances(layer) === undefined).map(({ id }) => id);
+  if (unseen.length === 0) return;
+  const some = unseen.slice(0, 3).join(', ') + (unseen.length > 3 ? ` and ${unseen.length - 3} more` : '');
+  throw new BlockrankError(
+    'INVALID_INPUTS',
+    `no calibration input reached ${some}: no run had rows for them. They may lie in a branch of an If that no run took, or in the body of an operator other than If, Loop and Scan (from opset 9), which calibration does not see into. Calibrate on inputs that use them, or exclude them`,
+  );
 }
 
 /** A weight that several layers share is factorized once: for what enters any of them, each row counting the same. */

@@ -13,6 +13,7 @@ export {
   type RegisterOptions,
   type RegistrationInfo,
 } from './loader/register.js';
+export type { Device } from './device.js';
 export { createSession, type CreatedSession, type CreateSessionOptions } from './session.js';
 
 // Rewrite: inspect → plan → factorize → write, in one call or step by step.
@@ -51,7 +52,7 @@ export type {
 } from '../graph-rewriter/types.js';
 
 // Factorize: a weight matrix by itself.
-export { factorize } from '../graph-rewriter/factorize/index.js';
+export { factorize } from './factorize.js';
 export type {
   DenseWeight,
   Factorization,

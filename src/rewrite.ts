@@ -1,4 +1,5 @@
 // The whole of a rewrite: inspect, plan, calibrate, factorize, write.
+import type { InferenceSession } from 'onnxruntime-node';
 import { applyPlan } from '../graph-rewriter/apply.js';
 import { factorize } from '../graph-rewriter/factorize/index.js';
 import type { FactorizeRequest } from '../graph-rewriter/factorize/types.js';
@@ -21,9 +22,18 @@ import {
   type CalibrationSource,
   type Covariances,
   type Feeds,
+  requireSeen,
 } from './calibrate.js';
-import { allocateModel, scalesOf, type AllocationOptions, type OutputScales } from './allocate.js';
+import {
+  allocateModel,
+  comparedLayers,
+  scalesOf,
+  type AllocationOptions,
+  type OutputScales,
+} from './allocate.js';
+import { type Device, engineFor, optionsOn } from './device.js';
 import type { OnProgress } from './progress.js';
+import { StatisticsCache } from './statistics/cache.js';
 import { DEFAULT_TOKENS, keepDenseIfSlower } from './speed/keep-dense.js';
 
 export type SequentialOptions = Pick<
@@ -54,6 +64,18 @@ export interface RewriteOptions
   readonly keepDenseIfSlower?: boolean;
   /** Rows of X a run that matter: a token each. Default 1 and 128. */
   readonly tokens?: readonly number[];
+  /**
+   * Folder that keeps covariances, gradients and spectra of the original model for the next rewrite of it on the same inputs
+   * (4 GiB at most; delete it at any time). None when absent or false.
+   */
+  readonly cache?: string | false;
+  /**
+   * Where the model runs and the linear algebra is done; the CPU when absent. `cuda` never falls back; `auto` does, and its first
+   * progress says why. Results are the same every time on one device, and differ by rounding between devices.
+   */
+  readonly device?: Device;
+  /** For the sessions that run the model: threads, or `executionProviders` in place of `device`. */
+  readonly sessionOptions?: InferenceSession.SessionOptions;
   /** Allows the output to be the input itself. */
   readonly overwrite?: boolean;
   readonly signal?: AbortSignal;
@@ -75,15 +97,16 @@ export async function planModel(
   path: string,
   options: Omit<RewriteOptions, 'overwrite'> = {},
 ): Promise<ModelPlan> {
+  const placed = await onDevice(options);
   const info = await inspectModel(path);
   const { structure, ...rest } = options;
   if (options.plan !== undefined)
-    return { info, plan: options.plan, ...(await scalesOf(info, options.plan, options)) };
+    return { info, plan: options.plan, ...(await scalesOf(info, options.plan, placed)) };
   const planning = { ...rest, ...(structure && structure !== 'auto' && { structure }) };
   const uniform = planRewrite(info, planning);
   // Under one budget every layer counts that some rank makes smaller, whatever the share of each.
   const eligible = () => planRewrite(info, { ...planning, keep: 1 });
-  const { plan, ...scales } = await allocateModel(info, uniform, eligible, options);
+  const { plan, ...scales } = await allocateModel(info, uniform, eligible, placed);
   if (options.keepDenseIfSlower === false) return { info, plan, ...scales };
   return { info, plan: await keepFaster(info, plan, options), ...scales };
 }
@@ -128,14 +151,22 @@ export async function rewrite(
   return rewriteAs(input, output, await planModel(input, held), held);
 }
 
+/** Session options and an engine for the device that was asked for, in place of its name. */
+async function onDevice<T extends RewriteOptions>({ device, ...options }: T) {
+  const { onProgress } = options;
+  const sessionOptions = await optionsOn(device, options.sessionOptions, { onProgress });
+  return { ...options, sessionOptions, engine: options.engine ?? engineFor(sessionOptions) };
+}
+
 /** Carries out what `planModel` decided. */
 export async function rewriteAs(
   input: string,
   output: string,
   { info, plan, outputScales }: ModelPlan,
-  options: RewriteOptions,
+  given: RewriteOptions,
 ): Promise<RewriteReport> {
-  const { signal, onProgress, overwrite = false } = options;
+  const options = await onDevice(given);
+  const { signal, overwrite = false } = options;
   await tryTarget(input, output, overwrite);
   const apply = { overwrite, ...(signal ? { signal } : {}) };
   if (options.calibration !== undefined && options.sequential !== false)
@@ -149,12 +180,26 @@ export async function rewriteAs(
   const layers = plannedLayers(info, plan);
   const covariances =
     options.calibration && layers.length > 0
-      ? await calibrate(input, layers, options.calibration, { signal, onProgress, mask: options.mask })
+      ? await calibrateCompared(info, plan, await hold(input, options.calibration), options)
       : undefined;
+  if (covariances) requireSeen(layers, covariances);
   return applyPlan(input, output, plan, {
     ...apply,
     factorize: factorizer(layers, covariances, options, outputScales),
   });
+}
+
+/** Of the layers that the allocation compared, whichever of them stayed dense: another budget finds the same in the cache. */
+function calibrateCompared(
+  info: ModelInfo,
+  plan: RewritePlan,
+  inputs: readonly Feeds[],
+  options: RewriteOptions,
+): Promise<Covariances> {
+  const { signal, onProgress, mask, sessionOptions } = options;
+  const layers = comparedLayers(info, plan).filter((layer) => layer.factorized === undefined);
+  const cache = StatisticsCache.open(info, inputs, options);
+  return calibrate(info.path, layers, inputs, { signal, onProgress, mask, sessionOptions, cache });
 }
 
 /** Calibration inputs are gone through several times: an iterable that can be read once is kept. */
@@ -172,7 +217,7 @@ async function rewriteSequentially(
   options: RewriteOptions,
 ): Promise<RewriteReport> {
   const { signal, onProgress, overwrite = false, sequential, mask } = options;
-  const { method, iterations, seed, engine } = options;
+  const { method, iterations, seed, engine, sessionOptions } = options;
   const inputs = await hold(input, source);
   let oneShot: FactorizeLayer | undefined;
   const pass = SequentialPass.open({
@@ -187,13 +232,23 @@ async function rewriteSequentially(
     ...(iterations !== undefined && { iterations }),
     ...(seed !== undefined && { seed }),
     ...(engine && { engine }),
+    ...(sessionOptions && { sessionOptions }),
     ...(signal && { signal }),
     ...(mask !== undefined && { mask }),
   });
   try {
     const others = plannedLayers(info, plan).filter((layer) => !pass.covers(layer));
     const covariances =
-      others.length > 0 ? await calibrate(input, others, inputs, { signal, onProgress, mask }) : undefined;
+      others.length > 0
+        ? await calibrate(input, others, inputs, {
+            signal,
+            onProgress,
+            mask,
+            sessionOptions,
+            cache: StatisticsCache.open(info, inputs, options),
+          })
+        : undefined;
+    if (covariances) requireSeen(others, covariances);
     oneShot = factorizer(others, covariances, options, outputScales);
     const { factorize, refit } = pass;
     return await applyPlan(input, output, plan, { factorize, refit, overwrite, ...(signal && { signal }) });

@@ -1,9 +1,11 @@
 // What a change of each layer's output costs the loss: from gradients, from forward runs, or taken as equal.
+import type { InferenceSession } from 'onnxruntime-node';
 import { keyOf } from '../graph-rewriter/allocate/index.js';
 import { collectGradients, type Loss } from '../graph-rewriter/gradient/index.js';
 import type { LayerInfo, ModelInfo } from '../graph-rewriter/types.js';
 import type { Feeds } from './calibrate.js';
 import type { OnProgress } from './progress.js';
+import { gradientsCodec, type StatisticsCache } from './statistics/cache.js';
 
 export const SENSITIVITIES = ['gradient', 'none'] as const;
 export type Sensitivity = (typeof SENSITIVITIES)[number];
@@ -22,6 +24,7 @@ interface Options {
   readonly loss?: Loss;
   readonly seed?: number;
   readonly mask?: string | false;
+  readonly sessionOptions?: InferenceSession.SessionOptions;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -33,19 +36,24 @@ export async function measureSensitivities(
   info: ModelInfo,
   layers: readonly LayerInfo[],
   inputs: readonly Feeds[],
-  { sensitivity = 'gradient', loss, seed, mask, signal, onProgress }: Options,
+  cache: StatisticsCache,
+  { sensitivity = 'gradient', loss, seed, mask, sessionOptions, signal, onProgress }: Options,
 ): Promise<Sensitivities> {
   if (sensitivity === 'none') return { measured: (layer) => ones(layer), fit: () => undefined, perError: 1 };
-  const gradients = await collectGradients({
-    modelPath: info.path,
-    layers: layers.map(({ id }) => id),
-    inputs,
-    ...(loss && { loss }),
-    ...(seed !== undefined && { seed }),
-    ...(mask !== undefined && { mask }),
-    ...(signal && { signal }),
-    onProgress: (done) => onProgress?.({ step: 'gradients', done, total: inputs.length }),
-  });
+  const ids = layers.map(({ id }) => id);
+  const gradients = await cache.remember(['gradients', ids, loss, seed], gradientsCodec, () =>
+    collectGradients({
+      modelPath: info.path,
+      layers: ids,
+      inputs,
+      ...(loss && { loss }),
+      ...(seed !== undefined && { seed }),
+      ...(mask !== undefined && { mask }),
+      ...(sessionOptions && { sessionOptions }),
+      ...(signal && { signal }),
+      onProgress: (done) => onProgress?.({ step: 'gradients', done, total: inputs.length }),
+    }),
+  );
   const scales = pooledScales(layers, gradients.energies);
   return {
     measured: (layer) => scales.get(keyOf(layer)),

@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import type { InferenceSession } from 'onnxruntime-node';
 import { BlockrankError } from '../graph-rewriter/errors.js';
 import { loadOnnxRuntime } from '../graph-rewriter/onnxruntime.js';
+import { cudaRefused, type Device, requireOneOf } from './device.js';
 import { whyNotCuda } from './doctor/cuda.js';
 import { loadAddon } from './loader/addon.js';
 import { locateLibrary } from './loader/locate.js';
@@ -14,7 +15,7 @@ export interface CreateSessionOptions extends InferenceSession.SessionOptions {
    * `auto` (default): CUDA where it works, else the CPU. `cuda`: CUDA or an error. `cpu`: the CPU.
    * Leave it out to give `executionProviders` yourself.
    */
-  readonly device?: 'auto' | 'cpu' | 'cuda';
+  readonly device?: Device;
 }
 
 export interface CreatedSession {
@@ -51,12 +52,7 @@ async function create(
   { device, ...options }: CreateSessionOptions,
 ): Promise<CreatedSession> {
   const { executionProviders } = options;
-  if (executionProviders && device) {
-    throw new BlockrankError(
-      'INVALID_ARGUMENT',
-      'Expected `device` or `executionProviders`, got both. Leave one out.',
-    );
-  }
+  requireOneOf(device, options);
   if (executionProviders) {
     const [first] = executionProviders;
     const provider = typeof first === 'string' ? first : (first?.name ?? 'cpu');
@@ -67,8 +63,7 @@ async function create(
 
   const missing = whyNotCuda(loadAddon(), realpathSync(locateLibrary()));
   if (device === 'cuda') {
-    if (missing)
-      throw new BlockrankError('SESSION', `CUDA was asked for but cannot be used. ${missing}. ${ADVICE}`);
+    if (missing) throw cudaRefused(missing);
     return { session: await on('cuda'), provider: 'cuda' };
   }
   if (missing) return { session: await on('cpu'), provider: 'cpu', fallback: missing };
@@ -78,8 +73,6 @@ async function create(
     return { session: await on('cpu'), provider: 'cpu', fallback: (error as Error).message };
   }
 }
-
-const ADVICE = "`npx blockrank doctor` has the details; `device: 'cpu'` runs without it.";
 
 async function open(
   model: string | Uint8Array,

@@ -2,31 +2,38 @@ import type * as Ort from 'onnxruntime-node';
 import { BlockrankError } from '../errors.js';
 import { findExternalTensors } from '../external-tensors.js';
 import { openModel } from '../inline/index.js';
+import type { Model } from '../model.js';
 import type { Move } from '../moves.js';
 import { Accumulator, type Covariance } from './accumulator.js';
-import { type Observable, observableTensors } from './observable.js';
 import { maskInput } from './mask.js';
-import { canMask, gramOutput, keptOutput, rowsOutput, tapFields } from './tap.js';
+import { canMask } from './mask-nodes.js';
+import { barrier, graphAt, seesValue } from './places.js';
+import { namesOf, sumsOf } from './tap.js';
+import { type Tap, withTaps } from './tapped-model.js';
 import { createTappedSession, type TappedModel } from './tapped-session.js';
 
 export type { Covariance } from './accumulator.js';
 
 export type Feeds = Readonly<Record<string, Ort.Tensor>>;
 
-/** As `LayerInfo` has it: a tensor's name, and what brings its features to the last axis. */
+/** As `LayerInfo` has it: where the layer lies, a tensor's name there, and what brings its features to the last axis. */
 export interface ObservedInput {
   readonly input: string;
+  readonly place?: string;
   readonly inputMoves?: readonly Move[];
+  /** Only its `in`, the length of a row, and only in the body of a Scan. */
+  readonly shape?: { readonly in: number } | null;
 }
 
 /** Key of what a layer sees in the result of `collectCovariances`: the tensor's name where that is all. */
-export function inputKey({ input, inputMoves }: ObservedInput): string {
-  return inputMoves === undefined ? input : `${input} ${JSON.stringify(inputMoves)}`;
+export function inputKey({ input, place = '', inputMoves }: ObservedInput): string {
+  const where = place === '' ? '' : ` in ${place}`;
+  return `${input}${where}${inputMoves === undefined ? '' : ` ${JSON.stringify(inputMoves)}`}`;
 }
 
 export interface CollectRequest {
   readonly modelPath: string;
-  /** The tensors that enter the layers: names, or `LayerInfo`s. Repeated ones are collected once. */
+  /** The tensors that enter the layers: names in the main graph, or `LayerInfo`s. Repeated ones are collected once. */
   readonly tensors: readonly (string | ObservedInput)[];
   /** One set of model inputs for each run. */
   readonly inputs: AsyncIterable<Feeds> | Iterable<Feeds>;
@@ -35,6 +42,8 @@ export interface CollectRequest {
    * the model has one when absent, false for none. Below opset 9 every row counts.
    */
   readonly mask?: string | false;
+  /** Runs end once every tensor has so many rows for each of its features; all inputs are run when absent. */
+  readonly rowsPerFeature?: number;
   /** For the session that runs the original model. */
   readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
   readonly signal?: AbortSignal;
@@ -45,75 +54,85 @@ export interface CollectRequest {
 /**
  * C = E[x xᵀ] over the rows of each tensor (all its axes but the last), from running the original model.
  *
- * Each run sums its rows by a product in the model's own session, in float32; runs are summed in double. A tensor that lives
- * in a subgraph, or that no run produced a row of, comes back with `samples` 0 and no matrix.
+ * Each run sums its rows by a product in the model's own session, in float32; runs are summed in double. In a body of If, Loop
+ * or Scan the rows of each time that the body runs count, also of a tensor that it captures. A tensor that no run produced a row
+ * of, or that lies in the body of another operator, comes back with `samples` 0 and no matrix.
  */
 export async function collectCovariances(request: CollectRequest): Promise<Map<string, Covariance>> {
   const { modelPath } = request;
-  const { names, opset, external, mask } = describe(modelPath, request.mask);
   const inputs = request.tensors.map((tensor) => (typeof tensor === 'string' ? { input: tensor } : tensor));
   const distinct = new Map(inputs.map((input) => [inputKey(input), input]));
-  for (const { input } of distinct.values()) {
-    if (names.graph.has(input) || names.bodies.has(input)) continue;
-    throw new BlockrankError('INVALID_ARGUMENT', `${modelPath} has no tensor '${input}' to calibrate on`);
-  }
+  const { reached, external, mask } = describe(modelPath, distinct, request.mask);
   const sums = [...distinct.keys()].map((key) => new Accumulator(key));
-  const tapped = sums.filter(({ tensor }) => names.graph.has(distinct.get(tensor)!.input));
+  const tapped = sums.filter(({ tensor }) => reached.has(tensor));
   if (tapped.length > 0) {
-    const observed = tapped.map(({ tensor }) => {
-      const { input, inputMoves = [] } = distinct.get(tensor)!;
-      return { tensor: input, moves: inputMoves };
-    });
-    const taps = tapFields(observed, opset, mask);
-    await runAll(request, { path: modelPath, taps, external }, tapped, mask !== undefined);
+    const taps = tapped.map(({ tensor }) => tapOf(distinct.get(tensor)!));
+    const model = { path: modelPath, external, tapped: (model: Model) => withTaps(model, taps, mask) };
+    await runAll(request, model, tapped);
   }
   return new Map(sums.map((sum) => [sum.tensor, sum.covariance()]));
 }
 
+function tapOf({ input, place = '', inputMoves = [], shape }: ObservedInput): Tap {
+  return { tensor: input, place, moves: inputMoves, size: shape?.in ?? 0 };
+}
+
 interface Description {
-  readonly names: Observable;
-  readonly opset: number;
+  /** Keys of the inputs that a tap can observe. */
+  readonly reached: ReadonlySet<string>;
   readonly external: boolean;
   readonly mask: string | undefined;
 }
 
-function describe(path: string, asked: CollectRequest['mask']): Description {
+function describe(
+  path: string,
+  inputs: ReadonlyMap<string, ObservedInput>,
+  asked: CollectRequest['mask'],
+): Description {
   const model = openModel(path);
   try {
     const external = findExternalTensors(model).length > 0;
     const { graph, opset } = model;
     const mask = canMask(opset) ? maskInput(graph.inputs, asked) : undefined;
-    return { names: observableTensors(graph), opset, external, mask };
+    const reached = [...inputs].filter(([, input]) => isReached(model, input)).map(([key]) => key);
+    return { reached: new Set(reached), external, mask };
   } finally {
     model.close();
   }
+}
+
+/** @throws BlockrankError INVALID_ARGUMENT where there is no such tensor */
+function isReached(model: Model, { input, place = '', shape }: ObservedInput): boolean {
+  const graph = graphAt(model.graph, place);
+  const where = place === '' ? '' : ` at ${place}`;
+  if (graph === undefined || !seesValue(graph, input))
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      `${model.source.path} has no tensor '${input}'${where} to calibrate on; tensors in bodies are given as LayerInfos`,
+    );
+  return barrier(graph, model.opset) === undefined && (place === '' || shape?.in !== undefined);
 }
 
 async function runAll(
   request: CollectRequest,
   model: TappedModel,
   taps: readonly Accumulator[],
-  masked: boolean,
 ): Promise<void> {
   const session = await createTappedSession(model, request.sessionOptions);
-  const fetches = taps.flatMap((_, index) => [
-    gramOutput(index),
-    rowsOutput(index),
-    ...(masked ? [keptOutput(index)] : []),
-  ]);
+  const fetches = taps.flatMap((_, index) => namesOf(sumsOf(index)));
   let batch = 0;
   try {
     for await (const feeds of request.inputs) {
       stopIfAborted(request.signal);
       const results = await run(session, feeds, fetches, batch);
       taps.forEach((tap, index) => {
-        const gram = results[gramOutput(index)].data as Float32Array;
-        const [rows, size] = results[rowsOutput(index)].data as BigInt64Array;
-        const kept = masked ? (results[keptOutput(index)].data as Float32Array)[0] : Number(rows);
-        tap.add(gram, kept, Number(size), batch);
+        const { gram, count } = sumsOf(index);
+        const [rows] = results[count].data as BigInt64Array;
+        tap.add(results[gram].data as Float32Array, Number(rows), results[gram].dims[0], batch);
       });
       batch++;
       request.onProgress?.(batch);
+      if (taps.every((tap) => tap.rowsPerFeature >= (request.rowsPerFeature ?? Infinity))) break;
     }
     stopIfAborted(request.signal);
   } finally {

@@ -1,20 +1,33 @@
 // A session of the original model with taps.
-import { appendFile, copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type * as Ort from 'onnxruntime-node';
 import { BlockrankError } from '../errors.js';
 import { openModel } from '../inline/index.js';
+import type { Model } from '../model.js';
 import { loadOnnxRuntime } from '../onnxruntime.js';
+import { PiecedSource } from '../wire/pieced-source.js';
+import type { Piece } from '../wire/pieces.js';
+import type { Source } from '../wire/source.js';
 
 type SessionOptions = Ort.InferenceSession.SessionOptions;
 
 export interface TappedModel {
   readonly path: string;
-  /** What goes behind the model's bytes (tap.ts). */
-  readonly taps: Uint8Array;
+  /** The bytes to run: the model's, with taps in them or behind them. */
+  readonly tapped: (model: Model) => readonly Piece[];
   /** Its weights are in other files, so its own is small. */
   readonly external: boolean;
+}
+
+/**
+ * The model with more fields behind it. Protocol buffers merge repeated occurrences of an embedded message, so every parser
+ * sees one graph with the nodes of a second `graph` field at its end.
+ */
+export function behind(model: Model, fields: Uint8Array): Piece[] {
+  const { source } = model;
+  return [{ source, start: 0, end: source.size }, fields];
 }
 
 /**
@@ -34,23 +47,22 @@ export async function createTappedSession(
   }
 }
 
-async function fromCopy({ path, taps }: TappedModel, options: SessionOptions) {
+async function fromCopy({ path, tapped }: TappedModel, options: SessionOptions) {
   const folder = await mkdtemp(join(tmpdir(), 'blockrank-calibration-'));
   try {
     const copy = join(folder, 'tapped.onnx');
-    await writeInlined(path, copy);
-    await appendFile(copy, taps);
+    await withPieces(path, tapped, async (source) => {
+      for (let at = 0; at < source.size; at += CHUNK)
+        await appendFile(copy, source.read(at, Math.min(at + CHUNK, source.size)));
+    });
     return await loadOnnxRuntime().InferenceSession.create(copy, { ...FRUGAL, ...options });
   } finally {
     await rm(folder, { recursive: true });
   }
 }
 
-async function fromBytes({ path, taps }: TappedModel, options: SessionOptions) {
-  const model = readInlined(path);
-  const bytes = new Uint8Array(model.length + taps.length);
-  bytes.set(model);
-  bytes.set(taps, model.length);
+async function fromBytes({ path, tapped }: TappedModel, options: SessionOptions) {
+  const bytes = await withPieces(path, tapped, (source) => source.read(0, source.size));
   const extra = (options.extra ?? {}) as { session?: Record<string, unknown> };
   const folder = dirname(resolve(path));
   return loadOnnxRuntime().InferenceSession.create(bytes, {
@@ -61,22 +73,14 @@ async function fromBytes({ path, taps }: TappedModel, options: SessionOptions) {
 }
 
 /** With the names that calibration asks for: those of the file, or of its functions' bodies where they were inlined. */
-async function writeInlined(path: string, copy: string): Promise<void> {
+async function withPieces<T>(
+  path: string,
+  tapped: TappedModel['tapped'],
+  use: (source: Source) => T | Promise<T>,
+): Promise<T> {
   const model = openModel(path);
   try {
-    const { source } = model;
-    if (source === model.file) return await copyFile(path, copy);
-    for (let at = 0; at < source.size; at += CHUNK)
-      await appendFile(copy, source.read(at, Math.min(at + CHUNK, source.size)));
-  } finally {
-    model.close();
-  }
-}
-
-function readInlined(path: string): Uint8Array {
-  const model = openModel(path);
-  try {
-    return model.source.read(0, model.source.size);
+    return await use(new PiecedSource(tapped(model), path));
   } finally {
     model.close();
   }

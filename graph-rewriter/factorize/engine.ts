@@ -1,4 +1,5 @@
 import type * as Ort from 'onnxruntime-node';
+import { type Loops, plainLoops } from './loops.js';
 import { loadOnnxRuntime } from '../onnxruntime.js';
 import { productModel, type Transpose } from './product-model.js';
 
@@ -18,10 +19,16 @@ export function stack(data: Float64Array, batch: number, rows: number, cols: num
 
 export type { Transpose };
 
-/** Matrix products by ONNX Runtime: every core of the CPU, or a GPU. */
+/** What linear algebra is done by: matrix products on every core of the CPU or on a GPU, and loops around them. */
 export interface Engine {
-  /** a·b, aᵀ·b (`left`) or a·bᵀ (`right`), matrix by matrix; a batch of one is used against every matrix of the other. */
-  multiply(a: Stack, b: Stack, transpose?: Transpose): Promise<Stack>;
+  readonly loops: Loops;
+  /**
+   * a·b, aᵀ·b (`left`) or a·bᵀ (`right`), matrix by matrix; a batch of one is used against every matrix of the other.
+   * The result may be put into `room`, where that is given: an array of its length that holds nothing else.
+   */
+  multiply(a: Stack, b: Stack, transpose?: Transpose, room?: Float64Array): Promise<Stack>;
+  /** aᵀ·b of a [rows, n] and b [rows, m] in float32, where the engine is faster at it than a session. */
+  gram?(a: Float32Array, b: Float32Array, rows: number, n: number, m: number): Float32Array;
 }
 
 export interface EngineOptions {
@@ -29,26 +36,27 @@ export interface EngineOptions {
   readonly executionProviders?: Ort.InferenceSession.SessionOptions['executionProviders'];
 }
 
-/** An engine keeps its three sessions (one for each transposition); they are created when first used. */
+/** Products by ONNX Runtime and plain loops. Keeps three sessions (one for each transposition), which are created when first used. */
 export function createEngine(options: EngineOptions = {}): Engine {
   const sessions = new Map<Transpose, Promise<Product>>();
   return {
+    loops: plainLoops,
     async multiply(a, b, transpose = 'none') {
-      const inner =
-        transpose === 'left' ? [a.rows, b.rows] : transpose === 'right' ? [a.cols, b.cols] : [a.cols, b.rows];
-      if (inner[0] !== inner[1] || (a.batch !== b.batch && a.batch !== 1 && b.batch !== 1))
-        throw new RangeError(`product of ${describe(a)} and ${describe(b)}, transposed: ${transpose}`);
+      const { batch, rows, columns } = productShape(a, b, transpose);
       let session = sessions.get(transpose);
       if (!session) sessions.set(transpose, (session = createProduct(transpose, options)));
-      const data = await (await session)(a, b);
-      return stack(
-        data,
-        Math.max(a.batch, b.batch),
-        transpose === 'left' ? a.cols : a.rows,
-        transpose === 'right' ? b.rows : b.cols,
-      );
+      return stack(await (await session)(a, b), batch, rows, columns);
     },
   };
+}
+
+/** Of a·b: `rows` × `columns` sums of `depth` terms, `batch` times. @throws RangeError where the two do not fit */
+export function productShape(a: Stack, b: Stack, transpose: Transpose) {
+  const [rows, depth] = transpose === 'left' ? [a.cols, a.rows] : [a.rows, a.cols];
+  const [other, columns] = transpose === 'right' ? [b.cols, b.rows] : [b.rows, b.cols];
+  if (depth !== other || (a.batch !== b.batch && a.batch !== 1 && b.batch !== 1))
+    throw new RangeError(`product of ${describe(a)} and ${describe(b)}, transposed: ${transpose}`);
+  return { rows, depth, columns, batch: Math.max(a.batch, b.batch) };
 }
 
 let shared: Engine | undefined;

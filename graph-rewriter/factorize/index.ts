@@ -4,7 +4,7 @@ import { dequantize, quantize } from './int8/index.js';
 import { checkpoint, type Job } from './job.js';
 import { defaultEngine, type Engine } from './engine.js';
 import { nearestLowRank } from './low-rank.js';
-import { measureErrors } from './measure.js';
+import { measureErrors, weightEnergies } from './measure.js';
 import { Metric } from './metric.js';
 import { fitMonarch } from './monarch.js';
 import { checkRequest } from './request.js';
@@ -31,19 +31,20 @@ export async function factorize(request: FactorizeRequest): Promise<Factorizatio
   const engine: Engine = request.engine ?? defaultEngine();
   const metric = covariance ? await Metric.of(engine, weight.in, covariance) : Metric.identity(weight.in);
   const job: Job = { ...request, engine, metric, seed: request.seed ?? 0 };
-  checkpoint(job, 0);
+  await checkpoint(job, 0);
   const fitted = await fit(job);
   const integers =
     request.factorType === 'int8' ? quantize(fitted, covariance && diagonal(covariance)) : undefined;
   const factors = integers ? dequantize(integers) : fitted;
-  const reported = covariance ? Metric.raw(weight.in, covariance) : metric;
+  const reported = metric.withoutRidge();
+  const energies = await weightEnergies(engine, weight, reported, outputScale);
   const measure = async (from?: Factors) => {
-    const { relative, weighted } = await measureErrors(engine, weight, factors, reported, outputScale, from);
-    return { relativeError: relative, weightedError: weighted };
+    const errors = await measureErrors(engine, weight, factors, reported, energies, outputScale, from);
+    return { relativeError: errors.relative, weightedError: errors.weighted };
   };
   const errors = await measure();
   const quantization = integers && { factors: integers, ...(await measure(fitted)) };
-  checkpoint(job, 1);
+  await checkpoint(job, 1);
   return { factors, ...errors, ...(quantization && { quantization }) };
 }
 
@@ -77,8 +78,10 @@ async function fitBlast(job: Job): Promise<Factors> {
   const { engine, weight, spec, metric, outputScale } = job;
   const start: Factors = job.initial ?? { ...(await fitLowRank(job)), ...spec, S: ones(spec) };
   const fitted = await fitBlastAls(job, start);
-  const before = await measureErrors(engine, weight, start, metric, outputScale);
-  const after = await measureErrors(engine, weight, fitted, metric, outputScale);
+  // Relative to what does not matter here.
+  const measure = (factors: Factors) =>
+    measureErrors(engine, weight, factors, metric, { plain: 1, weighted: 1 }, outputScale);
+  const [before, after] = [await measure(start), await measure(fitted)];
   return after.weighted <= before.weighted ? fitted : start;
 }
 

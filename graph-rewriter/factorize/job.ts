@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { BlockrankError } from '../errors.js';
 import type { Engine } from './engine.js';
 import type { Metric } from './metric.js';
@@ -10,8 +11,9 @@ export interface Job extends Omit<FactorizeRequest, 'covariance'> {
   readonly seed: number;
 }
 
-/** Called between chunks of work: reports the share done, or stops. */
-export function checkpoint(job: Job, fraction: number): void {
+/** Called between chunks of work: reports the share done, lets others have the thread, or stops. */
+export async function checkpoint(job: Job, fraction: number): Promise<void> {
+  await turn();
   if (job.signal?.aborted)
     throw new BlockrankError('ABORTED', 'factorization was aborted', { cause: job.signal.reason });
   job.onProgress?.(fraction);

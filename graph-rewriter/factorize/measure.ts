@@ -12,16 +12,39 @@ export interface FactorErrors {
   readonly weighted: number;
 }
 
+/** What errors are relative to: ‖W‖², and tr(W·C·Wᵀ) with W taken as diag(d)·W. */
+export interface Energies {
+  readonly plain: number;
+  readonly weighted: number;
+}
+
+export async function weightEnergies(
+  engine: Engine,
+  weight: DenseWeight,
+  metric: Metric,
+  outputScale?: Float32Array,
+): Promise<Energies> {
+  const sums = { plain: 0, weighted: 0 };
+  for (const { start, end, values } of chunks(
+    submatrix(weight.data, weight.in, [0, weight.out], [0, weight.in]),
+  )) {
+    sums.plain += energy(values, values);
+    sums.weighted += energy(values, await metric.apply(engine, values), outputScale?.subarray(start, end));
+  }
+  return sums;
+}
+
 /** Errors of the factors as they are stored (float32), computed in double from Ŵ itself; or, given other factors, Ŵ's distance from theirs. */
 export async function measureErrors(
   engine: Engine,
   weight: DenseWeight,
   factors: Factors,
   metric: Metric,
+  { plain, weighted }: Energies,
   outputScale?: Float32Array,
   from?: Factors,
 ): Promise<FactorErrors> {
-  const sums = { error: 0, weight: 0, weightedError: 0, weightedWeight: 0 };
+  const sums = { plain: 0, weighted: 0 };
   const rows = partition(weight.out, factors.blocksOut);
   for (let i = 0; i < factors.blocksOut; i++) {
     const [top, bottom] = range(rows, i);
@@ -32,16 +55,11 @@ export async function measureErrors(
       const target = from ? await reconstructRows(engine, from, i, top + start, top + end) : values;
       const error = stack(subtract(target.data, fitted.data), 1, values.rows, values.cols);
       const scale = outputScale?.subarray(top + start, top + end);
-      sums.error += energy(error, error);
-      sums.weight += energy(values, values);
-      sums.weightedError += energy(error, await metric.apply(engine, error), scale);
-      sums.weightedWeight += energy(values, await metric.apply(engine, values), scale);
+      sums.plain += energy(error, error);
+      sums.weighted += energy(error, await metric.apply(engine, error), scale);
     }
   }
-  return {
-    relative: ratio(sums.error, sums.weight),
-    weighted: ratio(sums.weightedError, sums.weightedWeight),
-  };
+  return { relative: ratio(sums.plain, plain), weighted: ratio(sums.weighted, weighted) };
 }
 
 /** Σ over rows o of scale[o]² ⟨a_o, b_o⟩ */

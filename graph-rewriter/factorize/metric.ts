@@ -8,13 +8,17 @@ const RIDGE = 1e-4;
 const DEFICIENT = 1e-6;
 /** Doubles of C that are widened at a time: 16 MiB. */
 const CHUNK = 1 << 21;
+/** Up to this size C is kept in double once it was multiplied with: 32 MiB. */
+const KEPT = 2048;
 
 /** The symmetric positive definite C of the error tr(E·C·Eᵀ): a covariance with `ridge` on its diagonal, or the identity. */
 export class Metric {
+  private whole: Stack | undefined;
+
   private constructor(
     readonly size: number,
     private readonly covariance?: Float32Array,
-    readonly ridge = 0,
+    private readonly ridge = 0,
   ) {}
 
   static identity(size: number): Metric {
@@ -45,6 +49,11 @@ export class Metric {
     return this.covariance === undefined;
   }
 
+  /** What errors are reported in. */
+  withoutRidge(): Metric {
+    return this.ridge === 0 ? this : new Metric(this.size, this.covariance);
+  }
+
   /** Rows top … bottom − 1 and columns left … right − 1 of C, row-major. */
   block(top: number, bottom: number, left: number, right: number): Float64Array {
     const { size, covariance, ridge } = this;
@@ -70,7 +79,10 @@ export class Metric {
     if (this.isIdentity) return a;
     const { size } = this;
     const step = Math.max(1, Math.floor(CHUNK / size));
-    if (step >= size) return engine.multiply(a, stack(this.block(0, size, 0, size), 1, size, size));
+    if (size <= KEPT) {
+      this.whole ??= stack(this.block(0, size, 0, size), 1, size, size);
+      return engine.multiply(a, this.whole);
+    }
     const result = new Float64Array(a.data.length);
     for (let left = 0; left < size; left += step) {
       const right = Math.min(left + step, size);

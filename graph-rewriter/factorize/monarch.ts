@@ -32,7 +32,7 @@ export async function fitMonarch(job: Job): Promise<Factors> {
   for (let i = 0; i < spec.blocksOut; i++) {
     const blocks: LowRank[] = [];
     for (let j = 0; j < spec.blocksIn; j++) {
-      checkpoint(job, (i + j / spec.blocksIn / (sweeps + 1)) / spec.blocksOut);
+      await checkpoint(job, (i + j / spec.blocksIn / (sweeps + 1)) / spec.blocksOut);
       const block = submatrix(weight.data, weight.in, range(rows, i), range(columns, j), job.outputScale);
       blocks.push(await nearestLowRank(job.engine, block, metrics[j], spec.rank));
     }
@@ -72,7 +72,7 @@ async function refineRow(
   const start = { blocks: [...blocks], objective: await objective() };
   for (let sweep = 0; sweep < sweeps; sweep++) {
     for (let j = 0; j < spec.blocksIn; j++) {
-      checkpoint(job, (i + (1 + sweep + j / spec.blocksIn) / (sweeps + 1)) / spec.blocksOut);
+      await checkpoint(job, (i + (1 + sweep + j / spec.blocksIn) / (sweeps + 1)) / spec.blocksOut);
       const [left, right] = range(columns, j);
       await change(j, 1);
       // With Ŵ_ij taken out of the error, the target is (E·C)_j·C_jj⁻¹ alone.

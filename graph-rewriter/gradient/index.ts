@@ -1,11 +1,13 @@
 import type * as Ort from 'onnxruntime-node';
 import type { Feeds } from '../calibration/index.js';
-import { createTappedSession } from '../calibration/tapped-session.js';
+import { behind, createTappedSession } from '../calibration/tapped-session.js';
 import { BlockrankError } from '../errors.js';
 import { findExternalTensors } from '../external-tensors.js';
-import { Model } from '../model.js';
+import { openModel } from '../inline/index.js';
+import type { Model } from '../model.js';
 import { energyOutput, gradientModel, type GradientModel, ROWS_OUTPUT } from './gradient-model.js';
 import type { Loss } from './loss.js';
+import { hasSamples, samplesOf, spread } from './samples.js';
 
 export { LOSSES, type Loss } from './loss.js';
 
@@ -18,6 +20,8 @@ export interface GradientRequest {
   /** Chosen from the model's outputs when absent (loss.ts). */
   readonly loss?: Loss;
   readonly seed?: number;
+  /** Rows (positions that count) that are enough; 8192 when absent. Of a list of inputs, samples spread over it are taken. */
+  readonly mostRows?: number;
   /** The input whose zeros mark positions that do not count; `attention_mask` where there is one when absent, false for none. */
   readonly mask?: string | false;
   readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
@@ -42,16 +46,18 @@ export interface OutputGradients {
  */
 export async function collectGradients(request: GradientRequest): Promise<OutputGradients> {
   const { modelPath, layers } = request;
-  const model = Model.open(modelPath);
+  const model = openModel(modelPath);
   let built: GradientModel;
-  let external: boolean;
+  let source: Source;
   try {
     built = gradientModel(model, new Set(layers), request);
-    external = findExternalTensors(model).length > 0;
+    // A squared loss is relative to what a run makes: samples alone would count otherwise.
+    const isSplit = built.loss !== 'squared' && hasSamples(model);
+    source = { external: findExternalTensors(model).length > 0, isSplit };
   } finally {
     model.close();
   }
-  const energies = built.layers.length === 0 ? [] : await sumEnergies(request, built, external);
+  const energies = built.layers.length === 0 ? [] : await sumEnergies(request, built, source);
   return {
     energies: new Map(built.layers.map((id, index) => [id, energies[index]])),
     loss: built.loss,
@@ -59,33 +65,71 @@ export async function collectGradients(request: GradientRequest): Promise<Output
   };
 }
 
+interface Source {
+  /** The model's weights are in other files. */
+  readonly external: boolean;
+  /** Runs are of single samples. */
+  readonly isSplit: boolean;
+}
+
 async function sumEnergies(
   request: GradientRequest,
   { fields, layers }: GradientModel,
-  external: boolean,
+  { external, isSplit }: Source,
 ): Promise<Float64Array[]> {
-  const path = request.modelPath;
-  const session = await createTappedSession({ path, taps: fields, external }, options(request));
+  const { modelPath: path, signal, mostRows = MOST_ROWS } = request;
+  const tapped = (model: Model) => behind(model, fields);
+  const session = await createTappedSession({ path, tapped, external }, options(request));
   const sums: Float64Array[] = [];
   let weight = 0;
-  let batch = 0;
   try {
-    for await (const feeds of request.inputs) {
-      stopIfAborted(request.signal);
+    for await (const { feeds, batch, done } of runs(request.inputs, isSplit)) {
+      stopIfAborted(signal);
       const { rows, energies } = await run(session, feeds, layers, batch);
       weight += rows;
       energies.forEach((energy, i) => {
         sums[i] ??= new Float64Array(energy.length);
         for (let o = 0; o < energy.length; o++) sums[i][o] += rows * energy[o];
       });
-      request.onProgress?.(++batch);
+      request.onProgress?.(done);
+      if (weight >= mostRows) break;
     }
-    stopIfAborted(request.signal);
+    stopIfAborted(signal);
   } finally {
     await session.release();
   }
   if (!(weight > 0)) throw new BlockrankError('INVALID_INPUTS', 'no row of the calibration inputs counts');
   return sums.map((sum) => sum.map((value) => value / weight));
+}
+
+/** A mean over rows gets nearer by their square root alone, and every row costs two forward passes. */
+const MOST_ROWS = 8192;
+
+interface Run {
+  readonly feeds: Feeds;
+  readonly batch: number;
+  /** Batches done after it. */
+  readonly done: number;
+}
+
+async function* runs(inputs: GradientRequest['inputs'], isSplit: boolean): AsyncGenerator<Run> {
+  const split = (feeds: Feeds) => (isSplit ? samplesOf(feeds) : [feeds]);
+  if (!Array.isArray(inputs)) {
+    let batch = 0;
+    for await (const feeds of inputs) {
+      const samples = split(feeds);
+      for (const [i, sample] of samples.entries())
+        yield { feeds: sample, batch, done: batch + (i + 1) / samples.length };
+      batch++;
+    }
+    return;
+  }
+  const samples = inputs.flatMap((feeds: Feeds, batch) => split(feeds).map((sample) => ({ sample, batch })));
+  let done = 0;
+  for (const index of spread(samples.length)) {
+    const { sample, batch } = samples[index];
+    yield { feeds: sample, batch, done: (++done / samples.length) * inputs.length };
+  }
 }
 
 async function run(session: Ort.InferenceSession, feeds: Feeds, layers: readonly string[], batch: number) {

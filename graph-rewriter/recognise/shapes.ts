@@ -1,13 +1,12 @@
 // Sizes of a graph's values before it runs: as declared, else by what each node does to them.
 import type { Graph } from '../graph.js';
 import type { Node } from '../node.js';
-import { GRAPH, isStandardDomain, SHAPE, TENSOR_TYPE, TYPE, VALUE_INFO } from '../schema.js';
+import { DIMENSION, GRAPH, isStandardDomain, SHAPE, TENSOR_TYPE, TYPE, VALUE_INFO } from '../schema.js';
+import { declaredSize } from '../value-rank.js';
 import { findStored } from './stored.js';
 import { isKnown, isOne, isSame, type Size, size } from './size.js';
 import { shapeValues } from './shape-values.js';
 
-/** TensorShapeProto.Dimension */
-const DIM = { value: 1, param: 2 } as const;
 /** Give out what their first input has. */
 const KEEPS_SHAPE = new Set(
   `Identity Cast Relu LeakyRelu Gelu Sigmoid Tanh Erf Sqrt Exp Neg Abs Reciprocal Clip Dropout Softmax LogSoftmax
@@ -85,8 +84,9 @@ function declaredSizes(graph: Graph): Map<string, readonly Size[]> {
     const name = info.string(VALUE_INFO.name);
     const shape = info.message(VALUE_INFO.type)?.message(TYPE.tensor)?.message(TENSOR_TYPE.shape);
     const dims = shape?.messages(SHAPE.dim).map((dim, axis) => {
-      if (dim.has(DIM.value) && dim.int(DIM.value) > 0) return size(dim.int(DIM.value));
-      return namedSize(dim.string(DIM.param)) ?? size(1, `${name}[${axis}]`);
+      const declared = declaredSize(dim);
+      if (declared !== undefined) return size(declared);
+      return namedSize(dim.string(DIMENSION.param)) ?? size(1, `${name}[${axis}]`);
     });
     if (dims !== undefined) declared.set(name, dims);
   }

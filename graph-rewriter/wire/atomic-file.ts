@@ -1,16 +1,30 @@
 // A file that appears under its name only when it is complete.
+import { writeSync } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { BlockrankError } from '../errors.js';
 import { type Piece, pieceLength } from './pieces.js';
 import { removeStale, temporaryName } from './temporary-name.js';
 
-/** Stays in a processor's second cache between reading and writing: chunks of 1 MB took 1.6 times as long. */
-const CHUNK = 1 << 18;
+/**
+ * Stays in a processor's second cache between reading and writing: chunks of 1 MB took 1.6 times as long. For the same reason one
+ * thread does both: reading on this one while another writes took 1.2 times as long, since each chunk moved between two caches.
+ */
+export const CHUNK = 1 << 18;
+/** After this many chunks, some 10 ms, others may use the thread. */
+const TURN = 64;
+/** So much is handed to the disk at a time while more is written: 1 GiB was copied and synchronised in 0.45 s in place of 0.62 s. */
+const FLUSH = 64 << 20;
 
 /** Writes to a temporary file in `folder`, which `commit` renames; `discard` after that does nothing. */
 export class AtomicFile {
   private bytesWritten = 0;
+  private bytesFlushed = 0;
+  private chunks = 0;
+  private flushing: Promise<void> | undefined;
+  /** The system reports it once: to the flush, not to the commit. */
+  private flushError: unknown;
   private isOpen = true;
   private isDone = false;
 
@@ -31,29 +45,24 @@ export class AtomicFile {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    await attempt(this.temporary, async () => {
+    await attempt(this.temporary, () => {
       for (let done = 0; done < bytes.length;)
-        done += (await this.handle.write(bytes, done, bytes.length - done)).bytesWritten;
+        done += writeSync(this.handle.fd, bytes, done, bytes.length - done);
     });
     this.bytesWritten += bytes.length;
+    if (this.bytesWritten - this.bytesFlushed >= FLUSH && this.flushing === undefined) this.flush();
   }
 
-  /** Each chunk is read, and seen by `observe`, while the one before it is written: `observe` must not keep it. */
+  /** Chunk by chunk, each seen by `observe`, which must not keep it. */
   async writePieces(pieces: readonly Piece[], observe?: (chunk: Uint8Array) => void): Promise<void> {
-    const buffers = [new Uint8Array(CHUNK), new Uint8Array(CHUNK)];
-    let writing: Promise<void> = Promise.resolve();
-    try {
-      for (const piece of pieces)
-        for (let at = 0; at < pieceLength(piece); at += CHUNK) {
-          buffers.reverse();
-          const chunk = fill(buffers[0], piece, at, Math.min(at + CHUNK, pieceLength(piece)));
-          observe?.(chunk);
-          await writing;
-          writing = this.write(chunk);
-        }
-    } finally {
-      await writing;
-    }
+    const buffer = new Uint8Array(CHUNK);
+    for (const piece of pieces)
+      for (let at = 0; at < pieceLength(piece); at += CHUNK) {
+        const chunk = fill(buffer, piece, at, Math.min(at + CHUNK, pieceLength(piece)));
+        observe?.(chunk);
+        await this.write(chunk);
+        if (++this.chunks % TURN === 0) await setImmediate();
+      }
   }
 
   /** Zeros up to a multiple of `alignment`. */
@@ -64,6 +73,8 @@ export class AtomicFile {
 
   async commit(target: string): Promise<void> {
     await attempt(target, async () => {
+      await this.flushing;
+      if (this.flushError !== undefined) throw this.flushError as Error;
       await this.handle.sync();
       await this.close();
       await rename(this.temporary, target);
@@ -78,7 +89,16 @@ export class AtomicFile {
     this.isDone = true;
   }
 
+  private flush(): void {
+    this.bytesFlushed = this.bytesWritten;
+    this.flushing = this.handle
+      .datasync()
+      .catch((error: unknown) => (this.flushError ??= error))
+      .then(() => (this.flushing = undefined));
+  }
+
   private async close(): Promise<void> {
+    await this.flushing;
     if (this.isOpen) await this.handle.close();
     this.isOpen = false;
   }
@@ -127,7 +147,7 @@ const HINTS: Record<string, string> = {
     'The file system, or a limit of the process (`ulimit -f`), does not take files of this size. Raise the limit, or write to another disk.',
 };
 
-async function attempt<T>(target: string, action: () => Promise<T>): Promise<T> {
+async function attempt<T>(target: string, action: () => T | Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {

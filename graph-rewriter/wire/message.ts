@@ -85,18 +85,26 @@ export class Message {
     return this.ints(field).at(-1) ?? 0;
   }
 
-  /** Repeated int64 or enum, packed or not. */
+  /** Repeated int64 or enum, packed or not; throws where one does not fit a JavaScript integer. */
   ints(field: number): number[] {
-    const values: number[] = [];
+    return [...this.varints(field)].map(({ value, offset }) => this.safe(value, offset));
+  }
+
+  /** The same, with ±(2⁵³ − 1) for what does not fit: exporters write the largest int64 for "to the end". */
+  clampedInts(field: number): number[] {
+    const limit = Number.MAX_SAFE_INTEGER;
+    return [...this.varints(field)].map(({ value }) => Math.max(-limit, Math.min(Number(value), limit)));
+  }
+
+  private *varints(field: number): Generator<{ value: bigint; offset: number }> {
     for (const span of this.all(field)) {
       if (span.wire !== BYTES) this.expect(span, VARINT);
       for (let offset = span.start; offset < span.end;) {
         const varint = readVarint(this.source, offset, span.end);
-        values.push(this.safe(BigInt.asIntN(64, varint.value), offset));
+        yield { value: BigInt.asIntN(64, varint.value), offset };
         offset = varint.end;
       }
     }
-    return values;
   }
 
   private text(span: Span): string {

@@ -1,8 +1,9 @@
 // The options that say what the models are fed and how they are run: the same for `validate` and for calibration.
 import { readFile } from 'node:fs/promises';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
+import { type Device, DEVICES } from '../device.js';
 import { errorMessage } from '../progress.js';
 import type { InputOptions } from '../inputs/index.js';
 import { repeated, shapes, wholeNumber } from './parsers.js';
@@ -35,7 +36,12 @@ export function inputOptions({ inputs, shape, seed, count }: InputFlags): InputO
   };
 }
 
+export function deviceOption(description: string): Option {
+  return new Option('--device <name>', `${description}; auto takes the GPU where it works`).choices(DEVICES);
+}
+
 export interface SessionFlags {
+  readonly device?: Device;
   readonly provider?: string[];
   readonly threads?: number;
   readonly sessionOptions?: string;
@@ -43,6 +49,7 @@ export interface SessionFlags {
 
 export function addSessionOptions(command: Command): Command {
   return command
+    .addOption(deviceOption('where the models run (default: cpu)').conflicts('provider'))
     .option(
       '--provider <name>',
       'execution provider, e.g. cuda; repeat in order of preference (default: cpu)',

@@ -40,8 +40,13 @@ function lines(stream: NodeJS.WritableStream): ProgressDisplay {
       const now = Date.now();
       if (step === last.step && now - last.time < QUIET_INTERVAL) return;
       last = { step, time: now };
-      stream.write(total !== null && total > 1 ? `${step} (${Math.floor(done)} of ${total})\n` : `${step}\n`);
+      stream.write(`${step}${counted(done, total)}\n`);
     },
     stop: () => undefined,
   };
+}
+
+function counted(done: number, total: number | null): string {
+  if (total === null) return ` (${Math.floor(done)})`;
+  return total > 1 ? ` (${Math.floor(done)} of ${total})` : '';
 }

@@ -86,11 +86,19 @@ export function readBuildInfo(addon: Addon, library: string): BuildInfo | undefi
   return text ? (JSON.parse(text) as BuildInfo) : undefined;
 }
 
-/** The first reason why CUDA cannot work with the ops library at `library`; null where a session is worth trying. */
-export function whyNotCuda(addon: Addon, library: string): string | null {
+/**
+ * The first reason why CUDA cannot work, with the kernels of the ops library at `library` where one is named; null where a
+ * session is worth trying.
+ */
+export function whyNotCuda(addon: Addon, library?: string): string | null {
   const runtime = addon.runtimes().find((r) => r.bindings.length > 0);
   if (!runtime) return 'onnxruntime-node is not loaded';
-  const found = detectCuda(addon, dirname(runtime.path), readBuildInfo(addon, library));
-  const failed = Object.entries(found).find(([, check]) => check.status !== 'ok');
+  const { kernels, ...others } = detectCuda(
+    addon,
+    dirname(runtime.path),
+    library === undefined ? undefined : readBuildInfo(addon, library),
+  );
+  const asked = library === undefined ? others : { ...others, kernels };
+  const failed = Object.entries(asked).find(([, check]) => check.status !== 'ok');
   return failed ? `CUDA ${failed[0]}: ${failed[1].reason}` : null;
 }

@@ -1,5 +1,6 @@
 /** The native seam: what blockrank.node (src/native/addon.cc) exports, described by hand, and how it is loaded. */
 import { createRequire } from 'node:module';
+import type { Loops } from '../../graph-rewriter/factorize/loops.js';
 import { findNativeFile } from './locate.js';
 
 /** One ONNX Runtime that this process has loaded. */
@@ -43,6 +44,78 @@ export interface Addon {
   /** Why the dynamic loader does not find that shared library; null where it does. */
   loadError(name: string): string | null;
   cudaDriver(): CudaDriver;
+  readonly linearAlgebra: LinearAlgebra;
+}
+
+/** `Loops` with a `Scales` spelled out as its data and distances, and products (src/native/linalg/exports.cc). */
+export interface LinearAlgebra extends Pick<
+  Loops,
+  | 'cholesky'
+  | 'invertLower'
+  | 'solveCholesky'
+  | 'tridiagonalise'
+  | 'transformBack'
+  | 'removeParts'
+  | 'rowProducts'
+  | 'scaleForms'
+> {
+  /** Threads that calls are spread over, the caller's included. */
+  threads(count: number): void;
+  /** c = a·b, or c += a·b, `batch` times; operands are used turned or not, and a step of 0 uses one matrix for all. */
+  multiply(
+    a: Float64Array,
+    turnedA: boolean,
+    stepA: number,
+    b: Float64Array,
+    turnedB: boolean,
+    stepB: number,
+    c: Float64Array,
+    rows: number,
+    depth: number,
+    columns: number,
+    batch: number,
+    add: boolean,
+  ): void;
+  /** product = aᵀ·b of a [rows, n] and b [rows, m], which may be one. */
+  gram(a: Float32Array, b: Float32Array, rows: number, n: number, m: number, product: Float32Array): void;
+  couple(
+    data: Float64Array,
+    outer: number,
+    inner: number,
+    outputs: number,
+    inputs: number,
+    r: number,
+    p: number,
+    z: Float64Array,
+    sums: Float64Array,
+  ): void;
+  columnForm(
+    data: Float64Array,
+    outer: number,
+    g: Float64Array,
+    blocks: number,
+    r: number,
+    form: Float64Array,
+  ): void;
+  addScaleShift(
+    factor: number,
+    g: Float64Array,
+    h: Float64Array,
+    data: Float64Array,
+    outer: number,
+    blocks: number,
+    r: number,
+    sums: Float64Array,
+  ): void;
+  addScaledForm(
+    factor: number,
+    data: Float64Array,
+    outer: number,
+    h: Float64Array,
+    blocks: number,
+    r: number,
+    forms: Float64Array,
+  ): void;
 }
 
 /** @throws BlockrankError NATIVE_MISSING with every place that was tried. */

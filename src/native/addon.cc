@@ -6,6 +6,7 @@
 
 #include "cuda_driver.h"
 #include "hook.h"
+#include "linalg/exports.h"
 #include "napi_values.h"
 
 namespace blockrank {
@@ -131,5 +132,6 @@ NAPI_MODULE_INIT() {
   Export<BuildInfo>(env, exports, "buildInfo");
   Export<LoadError>(env, exports, "loadError");
   Export<Driver>(env, exports, "cudaDriver");
+  Set(env, exports, "linearAlgebra", linalg::Exports(env));
   return exports;
 }

@@ -1,9 +1,10 @@
 // What each rewritten layer costs in error and saves in bytes, beside quantization of its dense weight.
+import type * as ort from 'onnxruntime-node';
 import { denseErrors } from '../../graph-rewriter/factorize/dense-errors.js';
-import { createEngine } from '../../graph-rewriter/factorize/engine.js';
 import { reconstruct } from '../../graph-rewriter/factorize/reconstruct.js';
 import { inspectModel } from '../../graph-rewriter/inspect.js';
 import { visitPairs, type LayerPair } from '../../graph-rewriter/pairs.js';
+import { engineFor } from '../device.js';
 import { calibrate, type Covariances } from '../calibrate.js';
 import type { InputOptions } from '../inputs/index.js';
 import { throwIfAborted, type OnProgress } from '../progress.js';
@@ -11,6 +12,7 @@ import { QUANTIZATIONS, quantizeDequantize, quantizedBytes } from './quantize.js
 import type { LayerReport } from './types.js';
 
 interface Watch {
+  readonly sessionOptions: ort.InferenceSession.SessionOptions;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
@@ -19,10 +21,11 @@ export async function reportLayers(
   original: string,
   rewritten: string,
   inputs: InputOptions | undefined,
-  { signal, onProgress }: Watch,
+  watch: Watch,
 ): Promise<LayerReport[]> {
-  const seen = inputs ? await covariances(original, rewritten, inputs, { signal, onProgress }) : undefined;
-  const engine = createEngine();
+  const { signal, onProgress } = watch;
+  const seen = inputs ? await covariances(original, rewritten, inputs, watch) : undefined;
+  const engine = engineFor(watch.sessionOptions);
   const reports: LayerReport[] = [];
   await visitPairs(original, rewritten, async (pair, index, total) => {
     throwIfAborted(signal);
@@ -47,13 +50,13 @@ async function covariances(
   original: string,
   rewritten: string,
   inputs: InputOptions,
-  { signal, onProgress }: Watch,
+  { signal, onProgress, sessionOptions }: Watch,
 ): Promise<Covariances> {
   const names = new Set<string>();
   await visitPairs(original, rewritten, ({ layer }) => Promise.resolve(void names.add(layer.id)));
   const { layers } = await inspectModel(original);
   const paired = layers.filter(({ id }) => names.has(id));
-  return calibrate(original, paired, inputs, { signal, onProgress });
+  return calibrate(original, paired, inputs, { signal, onProgress, sessionOptions });
 }
 
 function describe({

@@ -1,5 +1,6 @@
 // Everything about a rewritten model beside its original, layer by layer and end to end.
 import type * as ort from 'onnxruntime-node';
+import { type Device, optionsOn } from '../device.js';
 import { inspectModel } from '../../graph-rewriter/inspect.js';
 import type { InputOptions } from '../inputs/index.js';
 import type { OnProgress } from '../progress.js';
@@ -13,6 +14,8 @@ export interface ReportOptions {
   readonly inputs?: InputOptions;
   /** For all sessions. */
   readonly sessionOptions?: ort.InferenceSession.SessionOptions;
+  /** For all sessions, instead of `executionProviders`: as `createSession` has it, but the CPU when absent. */
+  readonly device?: Device;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -26,13 +29,18 @@ export async function report(
   rewritten: string,
   options: ReportOptions = {},
 ): Promise<ModelReport> {
-  const { inputs } = options;
+  const { inputs, signal, onProgress } = options;
+  const sessionOptions = await optionsOn(options.device, options.sessionOptions, {
+    needs: { kernels: true },
+    onProgress,
+  });
+  const watch = { sessionOptions, signal, onProgress };
   const sizes = {
     original: (await inspectModel(original)).bytes,
     rewritten: (await inspectModel(rewritten)).bytes,
   };
   const seen = inputs?.paths?.length ? inputs : undefined;
-  const layers = await reportLayers(original, rewritten, seen, options);
-  const compared = await compareModels(original, rewritten, layers, sizes, options);
+  const layers = await reportLayers(original, rewritten, seen, watch);
+  const compared = await compareModels(original, rewritten, layers, sizes, { ...watch, inputs });
   return { original, rewritten, layers, ...compared, findings: findingsOf(compared.models) };
 }

@@ -1,6 +1,7 @@
 // Runs the original and the rewritten model on the same inputs and compares every output.
 import type * as ort from 'onnxruntime-node';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
+import { type Device, optionsOn } from '../device.js';
 import { loadDataSets, readModelInputs, type DataSet, type InputOptions } from '../inputs/index.js';
 import { openSession } from '../inputs/open-session.js';
 import { errorMessage, throwIfAborted, type OnProgress } from '../progress.js';
@@ -14,6 +15,8 @@ export interface ValidateOptions extends ToleranceOptions {
   readonly inputs?: InputOptions;
   /** For both sessions: execution providers, threads, optimization level, … */
   readonly sessionOptions?: ort.InferenceSession.SessionOptions;
+  /** For both sessions, instead of `executionProviders`: as `createSession` has it, but the CPU when absent. */
+  readonly device?: Device;
   /**
    * Whether the rewritten model runs with the custom ops; default true. Without them its own functions run. The original never
    * has them, so that a rewritten model validated against itself compares the kernels with its functions.
@@ -63,8 +66,13 @@ export async function validate(
   options: ValidateOptions = {},
 ): Promise<ValidationReport> {
   const plugin = options.plugin ?? true;
-  options.onProgress?.({ step: 'opening models', done: 0, total: 1 });
-  const pair = await openPair(original, rewritten, plugin, options.sessionOptions);
+  const { device, onProgress } = options;
+  const sessionOptions = await optionsOn(device, options.sessionOptions, {
+    needs: { kernels: plugin },
+    onProgress,
+  });
+  onProgress?.({ step: 'opening models', done: 0, total: 1 });
+  const pair = await openPair(original, rewritten, plugin, sessionOptions);
   try {
     requireSameInputs(pair);
     const compared = await compareAll(pair, original, options);

@@ -12,7 +12,7 @@ import {
 } from '../../graph-rewriter/calibration/index.js';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
 import { randomNormal } from '../../graph-rewriter/factorize/linalg/random.js';
-import { branch, cast, constant, DataType, encodeModel, floats, op, value } from './tiny-model.js';
+import { cast, constant, DataType, encodeModel, floats, op, value } from './tiny-model.js';
 
 const IN = 5;
 const OUT = 3;
@@ -203,27 +203,27 @@ describe('collectCovariances', () => {
     expectClose(once.get('x')!.matrix, expectedCovariance([whole], IN), 1e-6);
   });
 
-  it('says that it saw nothing: no batch, empty batches, a tensor inside an If', async () => {
-    const graph: Onnx.IGraphProto = {
-      node: [
-        branch(
-          'flag',
-          'y',
-          { name: 'yes', node: [op('Relu', ['x'], ['inner'])], output: [value('inner', DataType.FLOAT)] },
-          { name: 'no', node: [op('Neg', ['x'], ['other'])], output: [value('other', DataType.FLOAT)] },
-        ),
-      ],
-      input: [value('x', DataType.FLOAT, ['n', IN]), value('flag', DataType.BOOL, [])],
-      output: [value('y', DataType.FLOAT)],
-    };
-    const flag = new ort.Tensor('bool', [true], []);
-    const inputs = [{ ...feed([2, IN]), flag }];
-    const result = await collect(encodeModel(graph, 13), { tensors: ['inner', 'x'], inputs });
-    expect(result.get('inner')).to.include({ size: 0, samples: 0 });
-    expect(result.get('x')!.samples).to.equal(2);
+  it('ends where every tensor has enough rows for each of its features', async () => {
+    const inputs = Array.from({ length: 6 }, () => feed([1, IN, IN]));
+    const few = await collect(encodeModel(denseGraph, 17), {
+      tensors: ['h', 'x'],
+      inputs,
+      rowsPerFeature: 2,
+    });
+    expect(few.get('h')).to.include({ samples: 2 * IN });
+    expectClose(few.get('x')!.matrix, expectedCovariance(inputs.slice(0, 2), IN), 1e-6);
+    const all = await collect(encodeModel(denseGraph, 17), {
+      tensors: ['h', 'x'],
+      inputs,
+      rowsPerFeature: 99,
+    });
+    expect(all.get('h')).to.include({ samples: 6 * IN });
+  });
+
+  it('says that it saw nothing: no batch, empty batches', async () => {
     for (const none of [[], [{ x: new ort.Tensor('float32', new Float32Array(0), [2, 0, IN]) }]]) {
       const empty = await collect(encodeModel(denseGraph, 13), { tensors: ['h'], inputs: none });
-      expect(empty.get('h')!.samples).to.equal(0);
+      expect(empty.get('h')).to.include({ size: 0, samples: 0 });
     }
   });
 

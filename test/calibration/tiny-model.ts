@@ -30,6 +30,22 @@ export function branch(condition: string, output: string, yes: Onnx.IGraphProto,
   return op('If', [condition], [output], [graph('then_branch', yes), graph('else_branch', no)]);
 }
 
+/** A Loop or Scan. */
+export function loop(
+  opType: 'Loop' | 'Scan',
+  input: string[],
+  output: string[],
+  body: Onnx.IGraphProto,
+  ints: Readonly<Record<string, number>> = {},
+): Onnx.INodeProto {
+  const counts = Object.entries(ints).map(([name, i]) => ({ name, type: AttributeType.INT, i }));
+  return op(opType, input, output, [{ name: 'body', type: AttributeType.GRAPH, g: body }, ...counts]);
+}
+
+export function integers(name: string, dims: number[], data: number[]): Onnx.ITensorProto {
+  return { name, dims, dataType: DataType.INT64, int64Data: data };
+}
+
 export function value(name: string, elemType: number, dims?: (number | string)[]): Onnx.IValueInfoProto {
   const dim = dims?.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
   return { name, type: { tensorType: dim ? { elemType, shape: { dim } } : { elemType } } };

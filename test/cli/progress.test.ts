@@ -20,7 +20,7 @@ describe('showProgress', () => {
     for (let done = 0; done < 100; done++) onProgress({ step: 'factorizing', done, total: 100 });
     onProgress({ step: 'calibrating', done: 3, total: null });
     stop();
-    expect(written).to.deep.equal(['factorizing (0 of 100)\n', 'calibrating\n']);
+    expect(written).to.deep.equal(['factorizing (0 of 100)\n', 'calibrating (3)\n']);
   });
 
   it('draws a bar on a terminal and clears it', () => {

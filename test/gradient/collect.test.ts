@@ -7,6 +7,7 @@ import { Tensor } from 'onnxruntime-node';
 import type { BlockrankError } from '../../graph-rewriter/errors.js';
 import { randomNormal } from '../../graph-rewriter/factorize/linalg/random.js';
 import { collectGradients, type GradientRequest } from '../../graph-rewriter/gradient/index.js';
+import { spread } from '../../graph-rewriter/gradient/samples.js';
 import { encodeModel, node, tensor, valueInfo } from '../graph-rewriter/helpers/onnx.js';
 
 const IN = 5;
@@ -202,6 +203,34 @@ describe('collectGradients', () => {
     const inputs = [feed(x, 3, [1, 1, 1, 1, 1, 0])];
     const [a, b] = [await collect(model(), { inputs }), await collect(model(), { inputs })];
     expect([...a.energies.get('one')!]).to.eql([...b.energies.get('one')!]);
+  });
+
+  it('stops where it has enough rows, of samples spread over the inputs, one in a run', async () => {
+    const tokens = 5;
+    const ids = Array.from({ length: tokens }, (_, i) => i);
+    const rows = Array.from({ length: 8 }, () => normals(tokens * IN));
+    const batch = (samples: readonly Float32Array[]) =>
+      feed(
+        Float32Array.from(samples.flatMap((sample) => [...sample])),
+        tokens,
+        samples.flatMap(() => ids.map(() => 1)),
+        samples.flatMap(() => ids),
+      );
+    const done: number[] = [];
+    // Each sample has four rows with a next token.
+    const some = await collect(model(), {
+      inputs: [batch(rows.slice(0, 2)), batch(rows.slice(2, 8))],
+      loss: 'next-token',
+      mostRows: 8,
+      onProgress: (batches) => done.push(batches),
+    });
+    const alone = await collect(model(), {
+      inputs: [batch([rows[0]]), batch([rows[4]])],
+      loss: 'next-token',
+    });
+    expect(done).to.eql([0.25, 0.5]);
+    expect([...some.energies.get('one')!]).to.eql([...alone.energies.get('one')!]);
+    expect(spread(6)).to.eql([0, 4, 2, 1, 5, 3]);
   });
 
   it('refuses old opsets, a loss without logits, NaN and inputs of which no row counts', async () => {

@@ -101,6 +101,30 @@ describe('external data', () => {
     expect(readdirSync(folder)).to.have.length(3);
   });
 
+  it('has another name for other copied numbers, for another layout, and for another model with the same', async () => {
+    const nameOf = async (bytes: Uint8Array, places = place, change?: (numbers: Uint8Array) => void) => {
+      const source = saveExternal(bytes, places);
+      const data = join(dirname(source), 'b.data');
+      const numbers = Uint8Array.from(readFileSync(data));
+      change?.(numbers);
+      writeFileSync(data, numbers);
+      const { target } = await rewriteKnown(source, { w: W });
+      return readdirSync(dirname(target)).find((name) => name.startsWith('out.onnx.'));
+    };
+    const first = await nameOf(model());
+    expect(await nameOf(model())).to.equal(first);
+    const apart = (name: string) =>
+      name === 'w3' ? { location: 'b.data', offset: 64 + SIZE, length: SIZE } : PLACES[name];
+    const noted = new Uint8Array([...model(), 0x32, 1, 0x61]);
+    const names = [
+      first,
+      await nameOf(model(), place, (numbers) => numbers.fill(1, 64, 68)),
+      await nameOf(model(), apart),
+      await nameOf(noted),
+    ];
+    expect(new Set(names).size).to.equal(names.length);
+  });
+
   it('works in place: the model is replaced, its old data stays', async () => {
     const source = saveExternal(model(), place);
     const before = await runModel(source, { x: { dims: [1, 1, IN], data: random(IN, 1) } });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import protobuf from 'protobufjs/minimal.js';
 import { inspectModel } from '../../graph-rewriter/inspect.js';
@@ -41,6 +41,35 @@ describe('inspectModel', () => {
     });
     const others = products.filter((layer) => layer.reason !== undefined);
     expect(others.every((layer) => layer.reason!.code === 'weight-not-constant')).to.be.true;
+  });
+
+  it('hashes the file when the hash is asked for, and refuses one that changed since', async () => {
+    const path = save(layerModel({ nodes: [node('MatMul', ['x', 'w'], ['y'])], initializers: [w] }));
+    const info = await inspectModel(path);
+    const again = await inspectModel(path);
+    expect(info.sha256).to.equal(sha256(path));
+    const changed = new Uint8Array([...readFileSync(path), 0xf8, 0x7f, 0]);
+    writeFileSync(path, changed);
+    expect(info.sha256).not.to.equal(sha256(path));
+    await expectError(() => again.sha256, 'IO', /changed after it was inspected/);
+  });
+
+  it('refuses a product by a weight for other features than its input is declared with', async () => {
+    const model = (features: number | string) =>
+      save(
+        layerModel({
+          nodes: [node('MatMul', ['x', 'w'], ['y'], {}, { name: 'fc' })],
+          initializers: [w],
+          inputs: [valueInfo('x', ['n', features])],
+        }),
+      );
+    await expectError(
+      () => inspectModel(model(IN + 1)),
+      'INVALID_MODEL',
+      /'fc' multiplies 24 features, and its input 'x' is declared with 25/,
+    );
+    for (const features of [IN, 'features', 0, -1])
+      expect((await inspectModel(model(features))).layers[0].reason).to.equal(undefined);
   });
 
   it('gives unique ids where names are missing or repeated', async () => {

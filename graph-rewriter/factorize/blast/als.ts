@@ -1,8 +1,7 @@
 import { stack, type Engine, type Stack } from '../engine.js';
 import { checkpoint, type Job } from '../job.js';
-import { blockedInvertLower } from '../linalg/blocked.js';
-import { solveCholesky } from '../linalg/cholesky.js';
-import { regularisedCholesky } from '../linalg/regularised.js';
+import { blockedInvertLower, invertLowers } from '../linalg/blocked.js';
+import { regularisedCholeskies, regularisedCholesky } from '../linalg/regularised.js';
 import type { Factors } from '../types.js';
 import { blastProblem, type BlastProblem } from './problem.js';
 import { cloneState, fromFactors, toFactors, type BlastState } from './state.js';
@@ -27,7 +26,7 @@ export async function fitBlastAls(job: Job, start: Factors): Promise<Factors> {
   let grams = await terms.rowGrams(engine, problem, state);
   let best = { error: Infinity, state };
   for (let sweep = 0; sweep < sweeps; sweep++) {
-    checkpoint(job, sweep / sweeps);
+    await checkpoint(job, sweep / sweeps);
     const omega = first + (last - first) * (sweeps > 1 ? sweep / (sweeps - 1) : 1);
     const builder = new terms.RowTermsBuilder(problem);
     for (let j = 0; j < problem.columns.count; j++)
@@ -51,27 +50,32 @@ async function updateColumn(
   omega: number,
   builder: terms.RowTermsBuilder,
 ): Promise<void> {
-  const { rank } = problem;
+  const { rank, room } = problem;
+  const { block } = problem.columns;
   const residual = await terms.projectedTarget(engine, problem, state, j);
   const images = await terms.columnImages(engine, problem, state, j);
-  const applied = terms.combine(problem, state.s, images);
-  terms.add(residual.data, (await engine.multiply(grams, applied)).data, -1);
+  const applied = terms.combine(engine, problem, state.s, images);
+  const fitted = await engine.multiply(grams, applied, 'none', room.of('fitted', applied.data.length));
+  terms.add(residual.data, fitted.data, -1);
 
-  const l = await regularisedCholesky(engine, terms.columnForm(problem, state.s, grams, j), rank);
+  const form = terms.columnForm(engine, problem, state.s, grams, j);
+  const l = await regularisedCholesky(engine, form, rank);
   const inverse = stack(await blockedInvertLower(engine, l, rank), 1, rank, rank);
-  const half = await engine.multiply(inverse, terms.scaledSum(problem, state.s, j, residual));
-  let step = await engine.multiply(inverse, half, 'left');
-  if (problem.inverse) step = await engine.multiply(step, problem.inverse[j]);
+  const next = (use: string) => room.of(use, rank * block);
+  const sum = terms.scaledSum(engine, problem, state.s, j, residual);
+  const half = await engine.multiply(inverse, sum, 'none', next('half'));
+  let step = await engine.multiply(inverse, half, 'left', next('whole'));
+  if (problem.inverse) step = await engine.multiply(step, problem.inverse[j], 'none', next('step'));
   const vj = terms.column(problem, state, j);
   terms.add(vj.data, step.data, omega);
 
   const own = problem.covariance && ownCovariance(problem.covariance[j], j);
-  if (own) step = await engine.multiply(step, own);
-  const inner = await engine.multiply(own ? await engine.multiply(vj, own) : vj, vj, 'right');
-  const moved = await engine.multiply(vj, step, 'right');
-  for (let i = 0; i < problem.rows.count; i++)
-    await updateScale(engine, problem, state, { grams, residual, inner, moved }, i, j, omega);
-  await builder.add(engine, state, j, own ? images.slice(0, j) : [], inner);
+  if (own) step = await engine.multiply(step, own, 'none', next('moved step'));
+  const image = own ? await engine.multiply(vj, own, 'none', next('image')) : vj;
+  const inner = await engine.multiply(image, vj, 'right', room.of('inner', rank * rank));
+  const moved = await engine.multiply(vj, step, 'right', room.of('moved', rank * rank));
+  await updateScales(engine, problem, state, { grams, residual, inner, moved }, j, omega);
+  await builder.add(engine, state, j, images, inner);
 }
 
 /** What all s_ij of a column share; `moved` is V_jᵀ·C_jj·δ of the step ω·δ that V_j took after `residual` was taken. */
@@ -82,45 +86,43 @@ interface ColumnTerms {
   readonly moved: Stack;
 }
 
-/** s_ij += ω·H⁻¹·diag(D_ij·V_j), H = G_i ∘ (V_jᵀ·C_jj·V_j); blocks of one column do not meet in the error. */
-async function updateScale(
+/** s_ij += ω·H⁻¹·diag(D_ij·V_j), H = G_i ∘ (V_jᵀ·C_jj·V_j), for all i at once: blocks of one column do not meet in the error. */
+async function updateScales(
   engine: Engine,
   problem: BlastProblem,
   state: BlastState,
   { grams, residual, inner, moved }: ColumnTerms,
-  i: number,
   j: number,
   omega: number,
 ): Promise<void> {
-  const { columns, rank } = problem;
-  const at = (i * columns.count + j) * rank;
-  const s = state.s.subarray(at, at + rank);
-  const change = terms.scaleGradient(problem, state, residual, i, j);
-  const shift = terms.scaleForm(grams, moved, i);
-  for (let a = 0; a < rank; a++)
-    for (let c = 0; c < rank; c++) change[a] -= omega * shift[a * rank + c] * s[c];
-  solveCholesky(await regularisedCholesky(engine, terms.scaleForm(grams, inner, i), rank), rank, change);
-  terms.add(s, change, omega);
+  const { loops } = engine;
+  const { rows, rank } = problem;
+  const scales = terms.columnScales(problem, state.s, j);
+  const changes = terms.scaleGradients(engine, problem, state, residual, j);
+  loops.addScaleShift(-omega, grams.data, moved.data, scales, rows.count, rank, changes);
+  const forms = terms.scaleForms(engine, problem, grams, inner);
+  const factors = await regularisedCholeskies(engine, forms, rank, rows.count);
+  loops.solveCholesky(factors, rank, rows.count, changes);
+  for (let i = 0; i < rows.count; i++)
+    for (let k = 0; k < rank; k++) scales.data[i * scales.outer + k] += omega * changes[i * rank + k];
 }
 
 /** U_i += ω·(A_i·C·T_iᵀ − U_i·K_i)·K_i⁻¹ with K_i = T_i·C·T_iᵀ, for all i at once. */
 async function updateRows(
   engine: Engine,
-  { rows, rank }: BlastProblem,
+  { rows, rank, room }: BlastProblem,
   state: BlastState,
   { target, form }: terms.RowTerms,
   omega: number,
 ): Promise<void> {
-  const gradient = await engine.multiply(stack(state.u, rows.count, rows.block, rank), form);
+  const next = (use: string) => room.of(use, target.data.length);
+  const u = stack(state.u, rows.count, rows.block, rank);
+  const gradient = await engine.multiply(u, form, 'none', next('row gradient'));
   for (let at = 0; at < gradient.data.length; at++) gradient.data[at] = target.data[at] - gradient.data[at];
-  const inverses = new Float64Array(form.data.length);
-  for (let i = 0; i < rows.count; i++) {
-    const at = i * rank * rank;
-    const l = await regularisedCholesky(engine, form.data.subarray(at, at + rank * rank), rank);
-    inverses.set(await blockedInvertLower(engine, l, rank), at);
-  }
-  const inverse = stack(inverses, rows.count, rank, rank);
-  const step = await engine.multiply(await engine.multiply(gradient, inverse, 'right'), inverse);
+  const factors = await regularisedCholeskies(engine, form.data, rank, rows.count);
+  const inverse = await invertLowers(engine, factors, rank, rows.count);
+  const half = await engine.multiply(gradient, inverse, 'right', next('row half'));
+  const step = await engine.multiply(half, inverse, 'none', next('row step'));
   terms.add(state.u, step.data, omega);
 }
 

@@ -38,7 +38,7 @@ export async function fitBlastPrecgd(job: Job): Promise<Factors> {
   const sweeps = job.iterations ?? PUBLISHED_SWEEPS;
   const descent = new Descent(job, problem, state);
   for (let sweep = 0; sweep < sweeps; sweep++) {
-    checkpoint(job, sweep / sweeps);
+    await checkpoint(job, sweep / sweeps);
     await descent.sweep(2 * (1 - sweep / sweeps));
   }
   for (let at = 0; at < state.s.length; at++) state.s[at] *= deviation;
@@ -74,7 +74,8 @@ class Descent {
     const builder = new terms.RowTermsBuilder(problem);
     for (let j = 0; j < problem.columns.count; j++) {
       const vj = terms.column(problem, state, j);
-      await builder.add(engine, state, j, [], await engine.multiply(vj, vj, 'right'));
+      const own = { first: j, count: 1, data: vj.data };
+      await builder.add(engine, state, j, own, await engine.multiply(vj, vj, 'right'));
     }
     const rowTerms = builder.build();
     const { target, form } = rowTerms;
@@ -100,9 +101,9 @@ class Descent {
     const { rank } = problem;
     const { residuals, damping } = await this.residuals(grams, targets);
     for (const [j, residual] of residuals.entries()) {
-      const form = terms.columnForm(problem, state.s, grams, j);
+      const form = terms.columnForm(engine, problem, state.s, grams, j);
       const inverse = stack(await this.inverse(form, damping), 1, rank, rank);
-      const half = await engine.multiply(inverse, terms.scaledSum(problem, state.s, j, residual));
+      const half = await engine.multiply(inverse, terms.scaledSum(engine, problem, state.s, j, residual));
       const change = await engine.multiply(inverse, half, 'left');
       terms.add(terms.column(problem, state, j).data, change.data, step);
     }
@@ -140,7 +141,7 @@ class Descent {
     const residuals: Stack[] = [];
     for (const [j, { data, batch, rows, cols }] of targets.entries()) {
       const images = await terms.columnImages(engine, problem, state, j);
-      const applied = terms.combine(problem, state.s, images);
+      const applied = terms.combine(engine, problem, state.s, images);
       const residual = stack(data.slice(), batch, rows, cols);
       terms.add(residual.data, (await engine.multiply(grams, applied)).data, -1);
       loss -= terms.inner(applied.data, data) + terms.inner(applied.data, residual.data);

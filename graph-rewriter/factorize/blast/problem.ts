@@ -2,6 +2,7 @@ import { energy } from '../measure.js';
 import { stack, type Stack } from '../engine.js';
 import type { Job } from '../job.js';
 import { partition, range, type Partition } from '../partition.js';
+import { Room } from '../room.js';
 import { chunks, submatrix } from '../rows.js';
 
 /**
@@ -20,6 +21,8 @@ export interface BlastProblem {
   readonly inverse?: readonly Stack[];
   /** tr(A·C·Aᵀ) */
   readonly energy: number;
+  /** For what the steps compute on their way. */
+  readonly room: Room;
 }
 
 type ProblemInput = Pick<Job, 'engine' | 'weight' | 'spec' | 'metric' | 'outputScale'>;
@@ -30,7 +33,14 @@ export async function blastProblem(job: ProblemInput): Promise<BlastProblem> {
   const rows = partition(weight.out, spec.blocksOut);
   const columns = partition(weight.in, spec.blocksIn);
   const target = await weightedBlocks(job, rows, columns);
-  const problem = { rows, columns, rank: spec.rank, target: target.blocks, energy: target.energy };
+  const problem = {
+    rows,
+    columns,
+    rank: spec.rank,
+    target: target.blocks,
+    energy: target.energy,
+    room: new Room(),
+  };
   if (metric.isIdentity) return problem;
   const covariance: Stack[] = [];
   const inverse: Stack[] = [];

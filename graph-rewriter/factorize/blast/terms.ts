@@ -1,5 +1,6 @@
 import { stack, type Engine, type Stack } from '../engine.js';
 import type { BlastProblem } from './problem.js';
+import type { Scales } from '../loops.js';
 import type { BlastState } from './state.js';
 
 /*
@@ -9,24 +10,30 @@ import type { BlastState } from './state.js';
  */
 
 /** G_i, [blocksOut, r, r] */
-export function rowGrams(engine: Engine, { rows, rank }: BlastProblem, { u }: BlastState): Promise<Stack> {
+export function rowGrams(
+  engine: Engine,
+  { rows, rank, room }: BlastProblem,
+  { u }: BlastState,
+): Promise<Stack> {
   const blocks = stack(u, rows.count, rows.block, rank);
-  return engine.multiply(blocks, blocks, 'left');
+  return engine.multiply(blocks, blocks, 'left', room.of('grams', rows.count * rank * rank));
 }
 
 /** U_iᵀ·(A·C)_ij for all i, [blocksOut, r, p] */
 export function projectedTarget(
   engine: Engine,
-  { rows, rank, target }: BlastProblem,
+  { rows, columns, rank, target, room }: BlastProblem,
   { u }: BlastState,
   j: number,
 ) {
-  return engine.multiply(stack(u, rows.count, rows.block, rank), target[j], 'left');
+  const result = room.of(`projected ${j}`, rows.count * rank * columns.block);
+  return engine.multiply(stack(u, rows.count, rows.block, rank), target[j], 'left', result);
 }
 
-/** V_kᵀ·C_kj, [r, p] */
-export interface Image {
-  readonly k: number;
+/** V_kᵀ·C_kj, [count, r, p], of the columns k from `first` on. */
+export interface Images {
+  readonly first: number;
+  readonly count: number;
   readonly data: Float64Array;
 }
 
@@ -36,74 +43,58 @@ export async function columnImages(
   problem: BlastProblem,
   state: BlastState,
   j: number,
-): Promise<Image[]> {
-  const { columns, rank, covariance } = problem;
-  if (!covariance) return [{ k: j, data: column(problem, state, j).data }];
-  const length = rank * columns.block;
-  const { data } = await engine.multiply(stack(state.v, columns.count, rank, columns.block), covariance[j]);
-  return Array.from({ length: columns.count }, (_, k) => ({
-    k,
-    data: data.subarray(k * length, (k + 1) * length),
-  }));
+): Promise<Images> {
+  const { columns, rank, covariance, room } = problem;
+  if (!covariance) return { first: j, count: 1, data: column(problem, state, j).data };
+  const v = stack(state.v, columns.count, rank, columns.block);
+  const { data } = await engine.multiply(v, covariance[j], 'none', room.of('images', v.data.length));
+  return { first: 0, count: columns.count, data };
 }
 
 /** Σ_k diag(s_ik)·image_k for all i, [blocksOut, r, p]: of all images of column j, (T_i·C)_j. */
-export function combine(problem: BlastProblem, s: Float64Array, images: readonly Image[]): Stack {
-  const { rows, columns, rank } = problem;
-  const sum = new Float64Array(rows.count * rank * columns.block);
-  for (const { k, data } of images) addScaled(problem, s, k, data, sum);
-  return stack(sum, rows.count, rank, columns.block);
-}
-
-/** sum_i += diag(s_ik)·z for all i; z is [r, p]. */
-function addScaled(
-  { rows, columns, rank }: BlastProblem,
+export function combine(
+  { loops }: Engine,
+  { rows, columns, rank, room }: BlastProblem,
   s: Float64Array,
-  k: number,
-  z: Float64Array,
-  sum: Float64Array,
-): void {
-  const p = columns.block;
-  for (let i = 0; i < rows.count; i++) {
-    for (let a = 0; a < rank; a++) {
-      const factor = s[(i * columns.count + k) * rank + a];
-      const from = a * p;
-      const to = (i * rank + a) * p;
-      for (let c = 0; c < p; c++) sum[to + c] += factor * z[from + c];
-    }
-  }
+  { first, count, data }: Images,
+  use = 'combined',
+): Stack {
+  const sum = room.of(use, rows.count * rank * columns.block);
+  const scales = { data: s.subarray(first * rank), outer: columns.count * rank, inner: rank };
+  loops.couple(scales, rows.count, count, rank, columns.block, data, sum);
+  return stack(sum, rows.count, rank, columns.block);
 }
 
 /** Σ_i diag(s_ij)·m_i, [1, r, p], of m [blocksOut, r, p]: half the gradient of V_jᵀ when m is the projected residual. */
 export function scaledSum(
-  { rows, columns, rank }: BlastProblem,
+  { loops }: Engine,
+  { rows, columns, rank, room }: BlastProblem,
   s: Float64Array,
   j: number,
   m: Stack,
 ): Stack {
-  const p = columns.block;
-  const sum = new Float64Array(rank * p);
-  for (let i = 0; i < rows.count; i++) {
-    for (let a = 0; a < rank; a++) {
-      const factor = s[(i * columns.count + j) * rank + a];
-      const from = (i * rank + a) * p;
-      for (let c = 0; c < p; c++) sum[a * p + c] += factor * m.data[from + c];
-    }
-  }
-  return stack(sum, 1, rank, p);
+  const sum = room.of('sum', rank * columns.block);
+  const scales = { data: s.subarray(j * rank), outer: 0, inner: columns.count * rank };
+  loops.couple(scales, 1, rows.count, rank, columns.block, m.data, sum);
+  return stack(sum, 1, rank, columns.block);
+}
+
+/** The s_ij of all i. */
+export function columnScales({ columns, rank }: BlastProblem, s: Float64Array, j: number): Scales {
+  return { data: s.subarray(j * rank), outer: columns.count * rank, inner: 0 };
 }
 
 /** Σ_i (s_ij·s_ijᵀ) ∘ G_i, [r, r]: the quadratic form of V_j. */
-export function columnForm(problem: BlastProblem, s: Float64Array, grams: Stack, j: number): Float64Array {
-  const { rows, columns, rank } = problem;
-  const form = new Float64Array(rank * rank);
-  for (let i = 0; i < rows.count; i++) {
-    const at = (i * columns.count + j) * rank;
-    for (let a = 0; a < rank; a++) {
-      const gram = (i * rank + a) * rank;
-      for (let c = 0; c < rank; c++) form[a * rank + c] += s[at + a] * s[at + c] * grams.data[gram + c];
-    }
-  }
+export function columnForm(
+  { loops }: Engine,
+  problem: BlastProblem,
+  s: Float64Array,
+  grams: Stack,
+  j: number,
+): Float64Array {
+  const { rows, rank, room } = problem;
+  const form = room.of('form', rank * rank);
+  loops.columnForm(columnScales(problem, s, j), grams.data, rows.count, rank, form);
   return form;
 }
 
@@ -133,6 +124,32 @@ export function scaleGradient(
   return gradient;
 }
 
+/** `scaleForm` for all i, [blocksOut, r, r]. */
+export function scaleForms(
+  { loops }: Engine,
+  { rows, rank, room }: BlastProblem,
+  grams: Stack,
+  inner: Stack,
+) {
+  const forms = room.of('forms', rows.count * rank * rank);
+  loops.scaleForms(grams.data, inner.data, rows.count, rank, forms);
+  return forms;
+}
+
+/** `scaleGradient` for all i, [blocksOut, r]. */
+export function scaleGradients(
+  { loops }: Engine,
+  problem: BlastProblem,
+  state: BlastState,
+  m: Stack,
+  j: number,
+): Float64Array {
+  const { rows, columns, rank } = problem;
+  const gradients = new Float64Array(rows.count * rank);
+  loops.rowProducts(m.data, column(problem, state, j).data, rows.count, rank, columns.block, gradients);
+  return gradients;
+}
+
 /** What the step of U needs. */
 export interface RowTerms {
   /** A_i·C·T_iᵀ, [blocksOut, q, r] */
@@ -155,28 +172,21 @@ export class RowTermsBuilder {
     this.half = new Float64Array(rows.count * rank * rank);
   }
 
-  /** `before` are the images of column j for k < j, `inner` is V_jᵀ·C_jj·V_j. */
-  async add(
-    engine: Engine,
-    state: BlastState,
-    j: number,
-    before: readonly Image[],
-    inner: Stack,
-  ): Promise<void> {
+  /** `images` are those of column j, `inner` is V_jᵀ·C_jj·V_j. */
+  async add(engine: Engine, state: BlastState, j: number, images: Images, inner: Stack): Promise<void> {
     const { problem, half } = this;
-    const { rows, columns, rank, target } = problem;
-    const scaled = combine(problem, state.s, [{ k: j, data: column(problem, state, j).data }]);
-    add(this.target, (await engine.multiply(target[j], scaled, 'right')).data);
-    if (before.length > 0)
-      add(half, (await engine.multiply(combine(problem, state.s, before), scaled, 'right')).data);
-    for (let i = 0; i < rows.count; i++) {
-      const at = (i * columns.count + j) * rank;
-      for (let a = 0; a < rank; a++) {
-        const factor = state.s[at + a] / 2;
-        const to = (i * rank + a) * rank;
-        for (let c = 0; c < rank; c++) half[to + c] += factor * state.s[at + c] * inner.data[a * rank + c];
-      }
+    const { rows, rank, target, room } = problem;
+    const own = { first: j, count: 1, data: column(problem, state, j).data };
+    const scaled = combine(engine, problem, state.s, own, 'scaled');
+    const part = room.of('row target', this.target.length);
+    add(this.target, (await engine.multiply(target[j], scaled, 'right', part)).data);
+    const before = j - images.first;
+    if (before > 0) {
+      const coupled = combine(engine, problem, state.s, { ...images, count: before });
+      add(half, (await engine.multiply(coupled, scaled, 'right', room.of('row form', half.length))).data);
     }
+    const scales = columnScales(problem, state.s, j);
+    engine.loops.addScaledForm(0.5, scales, inner.data, rows.count, rank, half);
   }
 
   build(): RowTerms {

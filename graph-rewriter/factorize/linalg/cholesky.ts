@@ -100,3 +100,19 @@ export function invertLower(l: Float64Array, n: number): Float64Array {
   }
   return inverse;
 }
+
+/** Each of `count` matrices, as `Loops` has it. */
+export function plainCholesky(a: Float64Array, n: number, count: number): boolean {
+  for (let i = 0; i < count; i++) if (!cholesky(a.subarray(i * n * n, (i + 1) * n * n), n)) return false;
+  return true;
+}
+
+export function plainInvertLower(l: Float64Array, n: number, count: number, inverse: Float64Array): void {
+  for (let at = 0; at < count * n * n; at += n * n)
+    inverse.set(invertLower(l.subarray(at, at + n * n), n), at);
+}
+
+export function plainSolve(l: Float64Array, n: number, count: number, b: Float64Array): void {
+  for (let i = 0; i < count; i++)
+    solveCholesky(l.subarray(i * n * n, (i + 1) * n * n), n, b.subarray(i * n, (i + 1) * n));
+}

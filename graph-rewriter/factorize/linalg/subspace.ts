@@ -17,7 +17,7 @@ export async function leadingVectors(
   n: number,
   count: number,
 ): Promise<EigenPairs> {
-  if (n <= DIRECT) return leadingEigenpairs(a, n, count);
+  if (n <= DIRECT) return leadingEigenpairs(a, n, count, engine.loops);
   return subspaceIteration(engine, stack(a, 1, n, n), count);
 }
 
@@ -28,7 +28,7 @@ export async function leadingValues(
   n: number,
   count: number,
 ): Promise<Float64Array> {
-  if (n <= DIRECT) return eigenvalues(a, n);
+  if (n <= DIRECT) return eigenvalues(a, n, engine.loops);
   return (await subspaceIteration(engine, stack(a, 1, n, n), count)).values;
 }
 
@@ -81,7 +81,7 @@ function distanceFromIdentity({ data, rows }: Stack): number {
 
 async function rayleighRitz(engine: Engine, x: Stack, image: Stack, count: number): Promise<EigenPairs> {
   const projected = await engine.multiply(x, image, 'right');
-  const { values, vectors } = leadingEigenpairs(projected.data, x.rows, count);
+  const { values, vectors } = leadingEigenpairs(projected.data, x.rows, count, engine.loops);
   const { data } = await engine.multiply(stack(vectors, 1, count, x.rows), x);
   return { values, vectors: data };
 }

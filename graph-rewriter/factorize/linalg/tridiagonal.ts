@@ -1,3 +1,4 @@
+import type { Loops } from '../loops.js';
 import type { RandomNormal } from './random.js';
 
 /** Eigenvalues of the symmetric tridiagonal matrix (diagonal d, off-diagonal e), ascending; implicit QL with Wilkinson shifts (Golub & Van Loan 8.3.3), no vectors. */
@@ -61,6 +62,7 @@ export function tridiagonalVectors(
   e: Float64Array,
   values: Float64Array,
   random: RandomNormal,
+  loops: Loops,
 ): Float64Array {
   const n = d.length;
   const vectors = new Float64Array(values.length * n);
@@ -76,11 +78,11 @@ export function tridiagonalVectors(
       for (let i = 0; i < n; i++) x[i] = random();
       factors.solve(x);
       normalise(x);
-      kept = orthogonalise(vectors, n, cluster, m);
+      kept = orthogonalise(loops, vectors, n, cluster, m);
       factors.solve(x);
       normalise(x);
-      kept = Math.min(kept, orthogonalise(vectors, n, cluster, m));
-      if (kept < 0.7) orthogonalise(vectors, n, cluster, m);
+      kept = Math.min(kept, orthogonalise(loops, vectors, n, cluster, m));
+      if (kept < 0.7) orthogonalise(loops, vectors, n, cluster, m);
     }
   }
   return vectors;
@@ -96,14 +98,9 @@ function tridiagonalNorm(d: Float64Array, e: Float64Array): number {
 }
 
 /** Removes from vector m its parts along vectors first … m − 1 and normalises it; returns the norm that was left. */
-function orthogonalise(vectors: Float64Array, n: number, first: number, m: number): number {
-  const at = m * n;
-  for (let k = first * n; k < at; k += n) {
-    let dot = 0;
-    for (let i = 0; i < n; i++) dot += vectors[k + i] * vectors[at + i];
-    for (let i = 0; i < n; i++) vectors[at + i] -= dot * vectors[k + i];
-  }
-  return normalise(vectors.subarray(at, at + n));
+function orthogonalise(loops: Loops, vectors: Float64Array, n: number, first: number, m: number): number {
+  loops.removeParts(vectors, n, first, m);
+  return normalise(vectors.subarray(m * n, (m + 1) * n));
 }
 
 function normalise(x: Float64Array): number {

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { inspectModel } from '../../../graph-rewriter/inspect.js';
 import { operatorName } from '../../../graph-rewriter/operator-name.js';
-import { planRewrite } from '../../../graph-rewriter/plan.js';
-import type { FactorizedInfo, LayerInfo, LayerPlan, ModelInfo } from '../../../graph-rewriter/types.js';
+import { planLayers } from '../../../graph-rewriter/plan.js';
+import type { FactorizedInfo, LayerInfo, ModelInfo } from '../../../graph-rewriter/types.js';
 import { count, formatBytes, formatPercent, formatShape } from '../../format.js';
 import { formatKept, formatNearMisses, formatStructure } from '../layers.js';
 import { runCommand } from '../run.js';
@@ -19,20 +19,22 @@ export function addInspect(program: Command): void {
     .argument('<model>', 'ONNX file')
     .action((path: string, _: unknown, command: Command) =>
       runCommand(command, async ({ width }) => {
-        const info = withDefaultPlan(await inspectModel(path));
-        return { json: { ...info, totals: totals(info) }, text: describe(info, width) };
+        const info = await inspectModel(path);
+        const layers = withDefaultPlan(info);
+        const { irVersion, opset, producer, bytes } = info;
+        const json = { path, irVersion, opset, producer, bytes, layers, totals: totals(layers) };
+        return { json, text: describe(info, layers, width) };
       }),
     );
 }
 
 /** A reason also where only the default plan gives one: a layer that is too small, for example. */
-function withDefaultPlan(info: ModelInfo): ModelInfo {
-  const plans = new Map(planRewrite(info).layers.map((plan: LayerPlan) => [plan.id, plan]));
-  const layers = info.layers.map((layer) => {
+function withDefaultPlan(info: ModelInfo): LayerInfo[] {
+  const plans = new Map(planLayers(info).map((plan) => [plan.id, plan]));
+  return info.layers.map((layer) => {
     const plan = plans.get(layer.id);
     return plan && 'keep' in plan ? { ...layer, reason: plan.keep } : layer;
   });
-  return { ...info, layers };
 }
 
 interface Totals {
@@ -42,23 +44,23 @@ interface Totals {
   readonly rewritableBytes: number;
 }
 
-function totals(info: ModelInfo): Totals {
-  const rewritable = info.layers.filter((layer) => !layer.reason);
+function totals(layers: readonly LayerInfo[]): Totals {
+  const rewritable = layers.filter((layer) => !layer.reason);
   const distinct = new Map(rewritable.map((layer) => [layer.weightKey ?? layer.id, layer.bytes]));
   const rewritableBytes = [...distinct.values()].reduce((sum, bytes) => sum + bytes, 0);
-  return { layers: info.layers.length, rewritable: rewritable.length, rewritableBytes };
+  return { layers: layers.length, rewritable: rewritable.length, rewritableBytes };
 }
 
-function describe(info: ModelInfo, width: number): string {
-  const { rewritable, rewritableBytes } = totals(info);
-  const kept = info.layers.flatMap((layer) => (layer.reason ? [{ layer, reason: layer.reason }] : []));
+function describe(info: ModelInfo, layers: readonly LayerInfo[], width: number): string {
+  const { rewritable, rewritableBytes } = totals(layers);
+  const kept = layers.flatMap((layer) => (layer.reason ? [{ layer, reason: layer.reason }] : []));
   const producer = info.producer ? `, by ${info.producer}` : '';
   const parts = [
     `${info.path}: ${formatBytes(info.bytes)}, IR ${info.irVersion}, opset ${info.opset}${producer}`,
-    info.layers.length ? formatTable(COLUMNS, info.layers.map(row), width) : 'No matrix product.',
+    layers.length ? formatTable(COLUMNS, layers.map(row), width) : 'No matrix product.',
     ...(kept.length ? [formatKept(kept, width)] : []),
-    ...formatNearMisses(info.layers, width),
-    `${count(info.layers.length, 'layer')}, ${rewritable} would be rewritten: ${formatBytes(rewritableBytes)}, ${formatPercent(rewritableBytes / info.bytes)} of the model`,
+    ...formatNearMisses(layers, width),
+    `${count(layers.length, 'layer')}, ${rewritable} would be rewritten: ${formatBytes(rewritableBytes)}, ${formatPercent(rewritableBytes / info.bytes)} of the model`,
   ];
   return parts.join('\n\n');
 }

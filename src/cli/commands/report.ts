@@ -46,6 +46,7 @@ async function reportOptions(
   return {
     inputs: inputOptions(flags),
     sessionOptions: await sessionOptions(flags),
+    ...(flags.device ? { device: flags.device } : {}),
     ...watch,
   };
 }

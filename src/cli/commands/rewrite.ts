@@ -15,12 +15,14 @@ import type {
 } from '../../../graph-rewriter/types.js';
 import type { CalibrationSource } from '../../calibrate.js';
 import { isTokenFile } from '../../inputs/tokens.js';
+import { defaultFolder } from '../../statistics/store.js';
 import { SENSITIVITIES, type Sensitivity } from '../../sensitivity.js';
 import { planModel, rewriteAs, type RewriteOptions } from '../../rewrite.js';
 import { tryTarget } from '../../../graph-rewriter/write-model.js';
 import { writeWhole } from '../../../graph-rewriter/wire/atomic-file.js';
+import type { Device } from '../../device.js';
 import { count, formatBytes, formatShape } from '../../format.js';
-import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
+import { formatAssumed, formatBlocks, formatKept, formatRewriteReport } from '../layers.js';
 import {
   blockCounts,
   compute,
@@ -31,6 +33,7 @@ import {
   tokenCounts,
   wholeNumber,
 } from '../parsers.js';
+import { deviceOption } from '../input-options.js';
 import { runCommand, type CommandContext, type CommandResult } from '../run.js';
 import { formatTable } from '../table.js';
 
@@ -60,12 +63,14 @@ interface Flags {
   readonly batch?: number;
   readonly mask?: string;
   readonly sequential?: boolean;
+  readonly cache?: string;
   readonly plan?: string;
   readonly tokens?: number[];
   readonly keepDenseIfSlower: boolean;
   readonly planOut?: string;
   readonly recognisedOnly?: boolean;
   readonly dryRun?: boolean;
+  readonly device?: Device;
   readonly overwrite?: boolean;
 }
 
@@ -140,11 +145,16 @@ export function addRewrite(program: Command): void {
       'input whose zeros mark padding (default: attention_mask; none counts all rows)',
     )
     .option('--no-sequential', 'fit each layer to the original model alone, not to what is left before it')
+    .option(
+      '--cache <folder|off>',
+      'keeps statistics of the model on these inputs for other budgets (default: ~/.cache/blockrank/statistics)',
+    )
     .option('--tokens <n,…>', 'rows a run that must not get slower (default: 1,128)', tokenCounts)
     .option('--no-keep-dense-if-slower', 'rewrite layers too that the factors make slower on this machine')
     .option('--plan <file>', 'apply this plan instead of making one')
     .option('--plan-out <file>', 'write the plan as JSON, to edit and apply with --plan')
     .option('--dry-run', 'print the plan and write no model')
+    .addOption(deviceOption('where the model runs and the fit is computed (default: cpu)'))
     .option('--overwrite', 'allow the output to be the input itself')
     .action((path: string, flags: Flags, command: Command) =>
       runCommand(command, (context) => runRewrite(path, flags, context)),
@@ -254,6 +264,8 @@ function rewriteOptions(
     ...(flags.calibration ? { calibration: calibrationSource(flags.calibration, flags) } : {}),
     ...(flags.mask === undefined ? {} : { mask: flags.mask === 'none' ? false : flags.mask }),
     ...(flags.sequential === false ? { sequential: false } : {}),
+    cache: flags.cache === 'off' ? false : (flags.cache ?? defaultFolder()),
+    ...(flags.device ? { device: flags.device } : {}),
     overwrite: flags.overwrite ?? false,
     signal: context.signal,
     onProgress: context.onProgress,
@@ -304,6 +316,7 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
   return [
     ...(rows.length ? [formatTable(columns, rows, width)] : []),
     ...(kept.length ? [formatKept(kept, width)] : []),
+    ...formatAssumed(plan.layers),
     `${count(rewritten.length, 'layer')} would be rewritten, ${kept.length} stay dense; no model was written`,
   ].join('\n\n');
 }

@@ -50,6 +50,7 @@ export function addValidate(program: Command): void {
         outputs: byOutput(flags),
         ...(flags.runs === undefined ? {} : { runs: flags.runs }),
         sessionOptions: await sessionOptions(flags),
+        ...(flags.device ? { device: flags.device } : {}),
         plugin: flags.plugin,
         signal,
         onProgress,

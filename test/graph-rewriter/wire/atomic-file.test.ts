@@ -82,4 +82,16 @@ describe('AtomicFile', () => {
     await real.close();
     await file.discard();
   });
+
+  it('says so at the end where the disk was full while it wrote', async () => {
+    const folder = workspace();
+    const target = join(folder, 'a.onnx');
+    const file = await AtomicFile.create(target);
+    const full = Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    Reflect.set(Reflect.get(file, 'handle') as object, 'datasync', () => Promise.reject(full));
+    await file.write(new Uint8Array(64 << 20));
+    await expectError(() => file.commit(target), 'IO', /The disk is full/);
+    await file.discard();
+    expect(readdirSync(folder)).to.deep.equal([]);
+  });
 });

@@ -41,6 +41,16 @@ describe('Message', () => {
     expect(read(writer.finish()).ints(1)).to.deep.equal([3, 300, -1]);
   });
 
+  it('refuses numbers beyond 2^53, or clamps them', () => {
+    const numbers = [2 ** 53 - 1, 2 ** 53, -(2 ** 53), 2 ** 63 - 1024, -(2 ** 63)];
+    const writer = new protobuf.Writer();
+    for (const number of numbers) writer.uint32((1 << 3) | 0).int64(number);
+    const message = read(writer.finish());
+    expect(() => message.ints(1)).to.throw(/the number 9007199254740992 at byte/);
+    const most = Number.MAX_SAFE_INTEGER;
+    expect(message.clampedInts(1)).to.deep.equal([most, most, -most, most, -most]);
+  });
+
   it('gives the last of a repeated scalar, and defaults for absent ones', () => {
     const bytes = new protobuf.Writer().uint32(8).int64(1).uint32(8).int64(2).finish();
     expect(read(bytes).int(1)).to.equal(2);
