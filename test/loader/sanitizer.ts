@@ -14,7 +14,7 @@ const folderOf = (kind: Sanitizer) => join(ROOT, 'build', `sanitize-${kind}`, 'R
 
 /** The files that are instrumented, with the folders of their sources. */
 const FILES: Record<string, readonly string[]> = {
-  'blockrank.node': ['src/native'],
+  'blockrank.node': ['src/native', 'src/native/linalg'],
   'libblockrank.so': ['custom-ops', 'custom-ops/core', 'custom-ops/cpu', 'custom-ops/ops'],
 };
 
