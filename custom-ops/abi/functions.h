@@ -37,6 +37,10 @@
   V(99, ReleaseTensorTypeAndShapeInfo, void, (OrtTensorTypeAndShapeInfo*))                                 \
   V(101, ReleaseCustomOpDomain, void, (OrtCustomOpDomain*))                                                \
   V(132, ReleaseAllocator, void, (OrtAllocator*))                                                          \
+  V(162, KernelInfoGetAttributeArray_float, OrtStatus*,                                                    \
+    (const OrtKernelInfo*, const char* name, float* out, size_t* size))                                    \
+  V(163, KernelInfoGetAttributeArray_int64, OrtStatus*,                                                    \
+    (const OrtKernelInfo*, const char* name, int64_t* out, size_t* size))                                  \
   V(193, KernelContext_GetGPUComputeStream, OrtStatus*, (const OrtKernelContext*, void** stream))          \
   V(230, KernelInfo_GetInputCount, OrtStatus*, (const OrtKernelInfo*, size_t* out))                        \
   V(232, KernelInfo_GetInputName, OrtStatus*,                                                              \

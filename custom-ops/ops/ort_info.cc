@@ -96,6 +96,13 @@ std::string StringAttribute(const Functions& ort, const abi::OrtKernelInfo* info
     return "(integer " + std::to_string(integer) + ")";
   if (TakeError(ort, ort.KernelInfoGetAttribute_float(info, name, &real)).empty())
     return "(float " + std::to_string(real) + ")";
+  // A list of strings cannot be told from an absent attribute before API 25.
+  size_t size = 0;
+  if (TakeError(ort, ort.KernelInfoGetAttributeArray_int64(info, name, nullptr, &size)).empty() && size > 0)
+    return "(list of " + std::to_string(size) + " integers)";
+  size = 0;
+  if (TakeError(ort, ort.KernelInfoGetAttributeArray_float(info, name, nullptr, &size)).empty() && size > 0)
+    return "(list of " + std::to_string(size) + " floats)";
   return fallback;
 }
 

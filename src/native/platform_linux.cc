@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <mutex>
 
 #include "platform.h"
 
@@ -96,6 +97,9 @@ void PinImage(const void* address) {
 }
 
 std::optional<std::string> WritePointer(void* const* slot, void* value) {
+  // Slots share pages: one thread's end of a write must not take the page from another's.
+  static std::mutex mutex;
+  const std::lock_guard<std::mutex> lock(mutex);
   const uintptr_t page_size = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   void* page = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(slot) & ~(page_size - 1));
   const int protection = ProtectionOf(slot);

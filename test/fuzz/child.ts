@@ -13,6 +13,7 @@ export class Child<Message extends object> {
   constructor(
     private readonly module: string,
     private readonly execArgv: readonly string[] = [],
+    private readonly env: object = {},
   ) {}
 
   get isRunning(): boolean {
@@ -40,13 +41,19 @@ export class Child<Message extends object> {
     return { ended };
   }
 
+  /** Waits until the process has ended by itself. */
+  async ended(): Promise<void> {
+    while (this.process !== undefined) await new Promise<void>((resolve) => (this.wake = resolve));
+  }
+
   stop(): void {
     this.process?.kill('SIGKILL');
   }
 
   private start(): ChildProcess {
     const path = fileURLToPath(new URL(this.module, import.meta.url));
-    const child = fork(path, [], { execArgv: [...this.execArgv], serialization: 'json' });
+    const env = { ...process.env, ...this.env };
+    const child = fork(path, [], { execArgv: [...this.execArgv], env, serialization: 'json' });
     child.on('message', (message) => {
       this.waiting.push(message as Message);
       this.wake?.();

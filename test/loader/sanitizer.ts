@@ -14,7 +14,7 @@ const folderOf = (kind: Sanitizer) => join(ROOT, 'build', `sanitize-${kind}`, 'R
 
 /** The files that are instrumented, with the folders of their sources. */
 const FILES: Record<string, readonly string[]> = {
-  'blockrank.node': ['src/native'],
+  'blockrank.node': ['src/native', 'src/native/linalg'],
   'libblockrank.so': ['custom-ops', 'custom-ops/core', 'custom-ops/cpu', 'custom-ops/ops'],
 };
 
@@ -49,7 +49,7 @@ export function underSanitizer(kind: Sanitizer) {
   const env = {
     LD_PRELOAD: execFileSync(compiler, [`-print-file-name=${RUNTIME[kind]}`], { encoding: 'utf8' }).trim(),
     BLOCKRANK_NATIVE: folderOf(kind),
-    ASAN_OPTIONS: `detect_leaks=1:${log}`,
+    ASAN_OPTIONS: `detect_leaks=1:malloc_context_size=12:${log}`,
     LSAN_OPTIONS: 'exitcode=0',
     UBSAN_OPTIONS: `print_stacktrace=1:${log}`,
     TSAN_OPTIONS: `exitcode=0:${log}`,

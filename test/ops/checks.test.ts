@@ -65,6 +65,8 @@ const CASES: [string, string, NodeSpec['inputs'], NodeSpec['attributes'], string
     "attribute activation: expected one of 'none', 'relu', 'gelu', 'gelu_tanh', 'silu', found 'tanh'"],
   ['an activation that is a number', 'LowRankMatMul', LOW_RANK, { activation: 1 },
     "attribute activation: expected one of 'none', 'relu', 'gelu', 'gelu_tanh', 'silu', found '(integer 1)'"],
+  ['an activation that is a list', 'LowRankMatMul', LOW_RANK, { activation: [1, 2] },
+    "attribute activation: expected one of 'none', 'relu', 'gelu', 'gelu_tanh', 'silu', found '(list of 2 integers)'"],
   ['an activation that its name contradicts', 'LowRankMatMulGelu', LOW_RANK, { activation: 'relu' },
     "attribute activation: expected 'gelu' (the operator's name implies it), found 'relu'"],
   ['an unknown output order', 'MonarchMatMul', MONARCH, { output_order: 'shuffled' },

@@ -11,7 +11,7 @@ export interface NodeSpec {
   readonly inputs: Readonly<Record<string, Values>>;
   /** Name → dimensions: numbers, names of symbolic ones, null for an undeclared shape. X is always one. */
   readonly graphInputs: Readonly<Record<string, readonly (number | string)[] | null>>;
-  readonly attributes?: Readonly<Record<string, string | number>>;
+  readonly attributes?: Readonly<Record<string, string | number | readonly number[]>>;
   /** Feeds and fetches float32 where X is bfloat16. */
   readonly castX?: boolean;
 }
@@ -23,7 +23,9 @@ function valueInfo(name: string, type: ElementType, dims: readonly (number | str
   return { name, type: { tensorType: { elemType: DATA_TYPE[type], ...(shape ? { shape } : {}) } } };
 }
 
-function attribute(name: string, value: string | number): onnx.IAttributeProto {
+function attribute(name: string, value: string | number | readonly number[]): onnx.IAttributeProto {
+  if (typeof value === 'object')
+    return { name, type: proto.onnx.AttributeProto.AttributeType.INTS, ints: [...value] };
   if (typeof value === 'number') return { name, type: proto.onnx.AttributeProto.AttributeType.INT, i: value };
   return { name, type: proto.onnx.AttributeProto.AttributeType.STRING, s: new TextEncoder().encode(value) };
 }
