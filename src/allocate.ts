@@ -7,6 +7,8 @@ import {
   keyOf,
   layerOptions,
   type LayerTime,
+  type Measured,
+  withAssumed,
   type WeightOptions,
 } from '../graph-rewriter/allocate/index.js';
 import { chooseBlocks } from '../graph-rewriter/blocks.js';
@@ -15,6 +17,7 @@ import type { Engine } from '../graph-rewriter/factorize/engine.js';
 import type { Structure } from '../graph-rewriter/factorize/types.js';
 import { OLDEST_OPSET } from '../graph-rewriter/gradient/builder.js';
 import type { Loss } from '../graph-rewriter/gradient/index.js';
+import { spread } from '../graph-rewriter/gradient/samples.js';
 import type { Blocks } from '../graph-rewriter/structure-size.js';
 import type { LayerInfo, LayerPlan, ModelInfo, ReasonCode, RewritePlan } from '../graph-rewriter/types.js';
 import { calibrate, type CalibrationSource, calibrationFeeds, type Feeds } from './calibrate.js';
@@ -55,6 +58,9 @@ interface Request extends AllocationOptions {
 
 /** Output weights of a layer for its fit, [out], of mean 1; undefined where none are known. */
 export type OutputScales = (layer: LayerInfo) => Float32Array | undefined;
+
+/** Layers are compared by these many; their factors are fitted to all rows. */
+const ROWS_PER_FEATURE = 10;
 
 type Planned = Extract<LayerPlan, { spec: unknown }>;
 
@@ -99,13 +105,9 @@ export async function allocateModel(
     seed,
   ];
   const spectra = await cache.remember(what, spectraCodec, async () => {
-    const covariances = await calibrate(info.path, layers, inputs, {
-      signal,
-      onProgress,
-      mask,
-      sessionOptions,
-      cache,
-    });
+    const watch = { signal, onProgress, mask, sessionOptions, cache, rowsPerFeature: ROWS_PER_FEATURE };
+    const sample = spread(inputs.length).map((index) => inputs[index]);
+    const covariances = await calibrate(info.path, layers, sample, watch);
     // Without rows there is nothing to compare; what fits the layers says which saw none.
     if (layers.every((layer) => covariances(layer) === undefined)) return new Map<string, Curve[]>();
     return measureSpectra(info.path, candidates, covariances, await sensitivitiesOf(), request);
@@ -230,15 +232,39 @@ function distinct(info: ModelInfo, plan: RewritePlan): { layer: LayerInfo; entry
 function weightOptions(
   planned: readonly { layer: LayerInfo; entry: Planned }[],
   spectra: Spectra,
-  { perError }: Sensitivities,
-  { time }: Request,
+  sensitivities: Sensitivities,
+  request: Request,
 ): WeightOptions[] {
-  return planned.flatMap(({ layer, entry }) => {
+  const found = planned.flatMap(({ layer, entry }): Found[] => {
     const curves = spectra.get(keyOf(layer));
     if (curves === undefined) return [];
-    const options = layerOptions(layer, curves, entry.factorType, { perError, ...(time && { time }) });
-    return [{ layer, options, energy: curves[0].tails[0] }];
+    return [{ layer, entry, curves, isMeasured: sensitivities.measured(layer) !== undefined }];
   });
+  return optionsOf(found, sensitivities, request);
+}
+
+interface Found extends Measured {
+  readonly layer: LayerInfo;
+  readonly entry: Planned;
+}
+
+/** @throws BlockrankError INVALID_ARGUMENT for a predicted loss as the budget where no loss was measured */
+function optionsOf(
+  found: readonly Found[],
+  { perError }: Sensitivities,
+  { time, maxError }: Request,
+): WeightOptions[] {
+  if (maxError !== undefined && found.length > 0 && !found.some(({ isMeasured }) => isMeasured))
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      'Expected keep or maxBytes in place of maxError: no gradient reaches a layer (all are in bodies of If, Loop or Scan), so that no loss can be predicted.',
+    );
+  return withAssumed(found).map(({ layer, entry, curves, isMeasured }) => ({
+    layer,
+    options: layerOptions(layer, curves, entry.factorType, { perError, ...(time && { time }) }),
+    energy: curves[0].tails[0],
+    isMeasured,
+  }));
 }
 
 /** The plan's own structure; `auto` adds low rank and BLAST in their default blocks. */

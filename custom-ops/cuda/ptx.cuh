@@ -41,6 +41,17 @@ __device__ __forceinline__ uint4 Load16(const void* p) {
                : "memory");
   return v;
 }
+// The same, or zeros: without the branches that a conditional load costs.
+__device__ __forceinline__ uint4 Load16If(bool valid, const void* p) {
+  uint4 v;
+  asm volatile(
+      "{\n.reg .pred valid;\nsetp.ne.u32 valid, %5, 0;\nmov.b32 %0, 0;\nmov.b32 %1, 0;\nmov.b32 %2, 0;\n"
+      "mov.b32 %3, 0;\n@valid ld.global.v4.u32 {%0,%1,%2,%3}, [%4];\n}"
+      : "=&r"(v.x), "=&r"(v.y), "=&r"(v.z), "=&r"(v.w)
+      : "l"(p), "r"(static_cast<uint32_t>(valid))
+      : "memory");
+  return v;
+}
 // A 16-byte load of factors: read once per launch, so it need not stay in L1.
 __device__ __forceinline__ uint4 LoadFactor16(const void* p) {
   uint4 v;
@@ -87,6 +98,20 @@ __device__ __forceinline__ void Mma16x8x16<__nv_bfloat16>(float (&d)[4], const u
       "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// float32 rounded to nearest in tf32 (11 bits, ties away from zero), and d [16×8] += a [16×8] · b [8×8].
+__device__ __forceinline__ uint32_t RoundTf32(float v) {
+  uint32_t rounded;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(v));
+  return rounded;
+}
+__device__ __forceinline__ void Mma16x8x8Tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
 // Programmatic dependent launch. Wait: the kernels before this one in the stream are complete and their
@@ -165,6 +190,28 @@ __device__ __forceinline__ float LoadCluster(uint32_t address) {
   asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(address) : "memory");
 #endif
   return v;
+}
+
+// 8 floats at 16 aligned bytes of shared memory: of this block, and of any block of the cluster.
+__device__ __forceinline__ void LoadFloats8(float (&v)[8], uint32_t shared) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half)
+    asm volatile("ld.shared.v4.f32 {%0,%1,%2,%3}, [%4];"
+                 : "=f"(v[half * 4]), "=f"(v[half * 4 + 1]), "=f"(v[half * 4 + 2]), "=f"(v[half * 4 + 3])
+                 : "r"(shared + half * 16)
+                 : "memory");
+}
+__device__ __forceinline__ void LoadClusterFloats8(float (&v)[8], uint32_t address) {
+#if defined(BLOCKRANK_HAS_CLUSTERS)
+#pragma unroll
+  for (int half = 0; half < 2; ++half)
+    asm volatile("ld.shared::cluster.v4.f32 {%0,%1,%2,%3}, [%4];"
+                 : "=f"(v[half * 4]), "=f"(v[half * 4 + 1]), "=f"(v[half * 4 + 2]), "=f"(v[half * 4 + 3])
+                 : "r"(address + half * 16)
+                 : "memory");
+#else
+  LoadFloats8(v, address);
+#endif
 }
 
 // Transposes the 4 × 4 words of four neighbouring lanes: word k of lane t becomes word t of lane k.

@@ -3,8 +3,8 @@ import { type Curve, keyOf, lowRankTails, monarchTails } from '../../graph-rewri
 import { defaultEngine, type Engine } from '../../graph-rewriter/factorize/engine.js';
 import { Metric } from '../../graph-rewriter/factorize/metric.js';
 import type { DenseWeight } from '../../graph-rewriter/factorize/types.js';
+import { openModel } from '../../graph-rewriter/inline/index.js';
 import { findLayers } from '../../graph-rewriter/layers.js';
-import { Model } from '../../graph-rewriter/model.js';
 import { type Blocks, fullRank } from '../../graph-rewriter/structure-size.js';
 import type { LayerInfo } from '../../graph-rewriter/types.js';
 import { readWeight } from '../../graph-rewriter/weight.js';
@@ -19,7 +19,7 @@ export interface Candidate {
   readonly blocks: readonly Blocks[];
 }
 
-/** By `keyOf` of the layer; weights without inputs or sensitivity are absent. */
+/** By `keyOf` of the layer; weights without inputs are absent. Output weights are 1 where no sensitivity is known. */
 export type Spectra = ReadonlyMap<string, readonly Curve[]>;
 
 interface Options {
@@ -35,16 +35,16 @@ export async function measureSpectra(
   sensitivities: Sensitivities,
   { engine = defaultEngine(), signal, onProgress }: Options,
 ): Promise<Spectra> {
-  const model = Model.open(path);
+  const model = openModel(path);
   try {
     const matches = new Map(findLayers(model).map((layer) => [layer.info.id, layer.match]));
     const spectra = new Map<string, readonly Curve[]>();
     for (const [done, { layer, blocks }] of candidates.entries()) {
       throwIfAborted(signal);
       onProgress?.({ step: `spectrum of ${layer.id}`, done, total: candidates.length });
-      const scale = sensitivities.measured(layer);
+      const scale = sensitivities.measured(layer) ?? new Float32Array(layer.shape!.out).fill(1);
       const covariance = covariances(layer)?.matrix;
-      const weight = scale && covariance && readWeight(matches.get(layer.id)!);
+      const weight = covariance && readWeight(matches.get(layer.id)!);
       if (!weight || 'code' in weight) continue;
       const metric = await Metric.of(engine, weight.in, covariance);
       spectra.set(keyOf(layer), await curvesOf(weight, metric, scale, blocks, engine));

@@ -22,7 +22,7 @@ import { tryTarget } from '../../../graph-rewriter/write-model.js';
 import { writeWhole } from '../../../graph-rewriter/wire/atomic-file.js';
 import type { Device } from '../../device.js';
 import { count, formatBytes, formatShape } from '../../format.js';
-import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
+import { formatAssumed, formatBlocks, formatKept, formatRewriteReport } from '../layers.js';
 import {
   blockCounts,
   compute,
@@ -316,6 +316,7 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
   return [
     ...(rows.length ? [formatTable(columns, rows, width)] : []),
     ...(kept.length ? [formatKept(kept, width)] : []),
+    ...formatAssumed(plan.layers),
     `${count(rewritten.length, 'layer')} would be rewritten, ${kept.length} stay dense; no model was written`,
   ].join('\n\n');
 }
