@@ -64,6 +64,13 @@ const ROWS_PER_FEATURE = 10;
 
 type Planned = Extract<LayerPlan, { spec: unknown }>;
 
+export interface Allocation {
+  readonly plan: RewritePlan;
+  readonly outputScales?: OutputScales;
+  /** The plan under the same budget with these layers dense, by id; absent where ranks are uniform. Throws where they leave too little. */
+  readonly without?: (dense: ReadonlySet<string>) => RewritePlan;
+}
+
 /**
  * The uniform plan, or one with its ranks allocated. Before opset 13, where gradients are not built, ranks stay uniform unless something else is asked.
  * @throws BlockrankError INVALID_ARGUMENT for options that need calibration and for a budget that cannot be met; the codes of calibration
@@ -73,7 +80,7 @@ export async function allocateModel(
   uniform: RewritePlan,
   eligible: () => RewritePlan,
   request: Request,
-): Promise<{ plan: RewritePlan; outputScales?: OutputScales }> {
+): Promise<Allocation> {
   if (!isGlobal(request) || (info.opset < OLDEST_OPSET && asked(request).length === 0))
     return { plan: uniform };
   const inputs: Feeds[] = [];
@@ -108,8 +115,17 @@ export async function allocateModel(
   if (spectra.size === 0) return { plan: uniform };
   const sensitivities = await sensitivitiesOf();
   const weights = weightOptions(planned, spectra, sensitivities, request);
-  const plan = allocate(info, merged(info, uniform, planned, weights), weights, budgetOf(request));
-  return { plan, outputScales: sensitivities.fit };
+  const base = merged(info, uniform, planned, weights);
+  const without = (dense: ReadonlySet<string>) => {
+    const keys = new Set(info.layers.filter(({ id }) => dense.has(id)).map(keyOf));
+    const left = weights.map((weight) =>
+      keys.has(keyOf(weight.layer))
+        ? { ...weight, options: weight.options.filter(({ spec }) => spec === undefined) }
+        : weight,
+    );
+    return allocate(info, base, left, budgetOf(request));
+  };
+  return { plan: without(new Set()), without, outputScales: sensitivities.fit };
 }
 
 /** What is compared as it is eligible, the rest as uniform ranks have it. */

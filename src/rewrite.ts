@@ -10,6 +10,7 @@ import { SequentialPass, type SequentialRequest } from '../graph-rewriter/sequen
 import type {
   FactorizeLayer,
   LayerInfo,
+  LayerPlan,
   ModelInfo,
   PlanOptions,
   RewritePlan,
@@ -106,10 +107,42 @@ export async function planModel(
   const uniform = planRewrite(info, planning);
   // Under one budget every layer counts that some rank makes smaller, whatever the share of each.
   const eligible = () => planRewrite(info, { ...planning, keep: 1 });
-  const { plan, ...scales } = await allocateModel(info, uniform, eligible, placed);
+  const { plan, without, ...scales } = await allocateModel(info, uniform, eligible, placed);
   if (options.keepDenseIfSlower === false) return { info, plan, ...scales };
-  return { info, plan: await keepFaster(info, plan, options), ...scales };
+  return {
+    info,
+    plan: await withinBudget(plan, without, (made) => keepFaster(info, made, options)),
+    ...scales,
+  };
 }
+
+/** Other layers make room for those that stay dense because they would be slower; those keep their reason. */
+async function withinBudget(
+  first: RewritePlan,
+  without: ((dense: ReadonlySet<string>) => RewritePlan) | undefined,
+  keepFaster: (plan: RewritePlan) => Promise<RewritePlan>,
+): Promise<RewritePlan> {
+  const slow = new Map<string, LayerPlan>();
+  let plan = await keepFaster(first);
+  for (let round = 0; without !== undefined && round < MOST_ROUNDS; round++) {
+    const found = plan.layers.filter((entry) => isSlower(entry) && !slow.has(entry.id));
+    if (found.length === 0) return plan;
+    for (const entry of found) slow.set(entry.id, entry);
+    try {
+      const next = await keepFaster(without(new Set(slow.keys())));
+      plan = { ...next, layers: next.layers.map((entry) => slow.get(entry.id) ?? entry) };
+    } catch (error) {
+      // Too little is left for the others: dense where faster counts for more than the budget.
+      if (error instanceof BlockrankError && error.code === 'INVALID_ARGUMENT') return plan;
+      throw error;
+    }
+  }
+  return plan;
+}
+
+const isSlower = (entry: LayerPlan) => 'keep' in entry && entry.keep.code === 'slower-than-dense';
+/** Ranks that change are timed again; what is slower after that comes on top. */
+const MOST_ROUNDS = 4;
 
 async function keepFaster(info: ModelInfo, plan: RewritePlan, options: RewriteOptions): Promise<RewritePlan> {
   const { tokens = DEFAULT_TOKENS, signal, onProgress } = options;

@@ -1,13 +1,14 @@
 // What a change of each layer's output costs the loss: from gradients, from forward runs, or taken as equal.
 import type { InferenceSession } from 'onnxruntime-node';
 import { keyOf } from '../graph-rewriter/allocate/index.js';
+import { probeSensitivities } from '../graph-rewriter/forward/index.js';
 import { collectGradients, type Loss } from '../graph-rewriter/gradient/index.js';
 import type { LayerInfo, ModelInfo } from '../graph-rewriter/types.js';
 import type { Feeds } from './calibrate.js';
 import type { OnProgress } from './progress.js';
 import { gradientsCodec, type StatisticsCache } from './statistics/cache.js';
 
-export const SENSITIVITIES = ['gradient', 'none'] as const;
+export const SENSITIVITIES = ['gradient', 'forward', 'none'] as const;
 export type Sensitivity = (typeof SENSITIVITIES)[number];
 
 export interface Sensitivities {
@@ -41,8 +42,10 @@ export async function measureSensitivities(
 ): Promise<Sensitivities> {
   if (sensitivity === 'none') return { measured: (layer) => ones(layer), fit: () => undefined, perError: 1 };
   const ids = layers.map(({ id }) => id);
-  const gradients = await cache.remember(['gradients', ids, loss, seed], gradientsCodec, () =>
-    collectGradients({
+  const collect = sensitivity === 'forward' ? probeSensitivities : collectGradients;
+  const step = sensitivity === 'forward' ? 'probing layers' : 'gradients';
+  const gradients = await cache.remember([step, ids, loss, seed], gradientsCodec, () =>
+    collect({
       modelPath: info.path,
       layers: ids,
       inputs,
@@ -51,7 +54,8 @@ export async function measureSensitivities(
       ...(mask !== undefined && { mask }),
       ...(sessionOptions && { sessionOptions }),
       ...(signal && { signal }),
-      onProgress: (done) => onProgress?.({ step: 'gradients', done, total: inputs.length }),
+      onProgress: (done) =>
+        onProgress?.({ step, done, total: sensitivity === 'forward' ? null : inputs.length }),
     }),
   );
   const scales = pooledScales(layers, gradients.energies);

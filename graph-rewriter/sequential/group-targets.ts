@@ -1,8 +1,9 @@
 // The targets of a group's weights, with what they share computed once.
-import type { Engine } from '../factorize/engine.js';
+import { stack, type Engine } from '../factorize/engine.js';
 import type { Member } from './groups.js';
 import { centredStatistics, type CentredStatistics, type GroupStatistics } from './statistics.js';
 import { targetMap, targetWeight, type TargetMap, type TargetOptions } from './target.js';
+import { trustIn, type Half } from './trust.js';
 
 /** What a layer is to be fitted to, and in which metric. */
 export interface Target {
@@ -12,6 +13,8 @@ export interface Target {
   readonly covariance?: Float32Array;
   /** The target differs from the layer's own weight. */
   readonly isMoved: boolean;
+  /** Share of the original model's activations in the target: less than asked for where rows are few. */
+  readonly alpha: number;
 }
 
 interface Shared {
@@ -25,6 +28,7 @@ const NEGLIGIBLE = 1e-6;
 export class GroupTargets {
   private readonly shared = new Map<boolean, Promise<Shared | undefined>>();
   private readonly centred: () => CentredStatistics;
+  private readonly halves: readonly GroupTargets[];
 
   constructor(
     private readonly options: TargetOptions & { readonly engine: Engine },
@@ -34,19 +38,53 @@ export class GroupTargets {
   ) {
     let made: CentredStatistics | undefined;
     this.centred = () => (made ??= centredStatistics(statistics));
+    this.halves = (statistics.halves ?? []).map((half) => new GroupTargets(options, half, isInputChanged));
   }
 
   /** `centred`: a bias takes up the means. Falls back to whole second moments where the input never varies. */
   async of(member: Member, weight: Float32Array, centred: boolean): Promise<Target & { centred: boolean }> {
     const shared = await this.map(centred);
     if (shared === undefined)
-      return centred ? this.of(member, weight, false) : { weight, isMoved: false, centred: false };
+      return centred
+        ? this.of(member, weight, false)
+        : { weight, isMoved: false, centred: false, alpha: this.options.alpha };
     const { covariance, map } = shared;
     const gap = this.gap(member, centred);
-    if (!this.isInputChanged && gap === undefined) return { weight, covariance, isMoved: false, centred };
     const { engine, alpha } = this.options;
+    if (!this.isInputChanged && gap === undefined)
+      return { weight, covariance, isMoved: false, centred, alpha };
     const target = await targetWeight(engine, weight, map, alpha, gap);
-    return { weight: target, covariance, isMoved: true, centred };
+    const trust = await this.trust(member, weight, centred);
+    if (trust < 1) target.forEach((value, at) => (target[at] = weight[at] + trust * (value - weight[at])));
+    return { weight: target, covariance, isMoved: true, centred, alpha: trust * alpha };
+  }
+
+  /** By both halves of the batches, where they are known. */
+  private async trust(member: Member, weight: Float32Array, centred: boolean): Promise<number> {
+    const { engine, alpha } = this.options;
+    const halves: Half[] = [];
+    for (const half of this.halves) {
+      const found = await half.evidence(member, weight, centred);
+      if (found === undefined) return 1;
+      halves.push(found);
+    }
+    return halves.length === 2 && alpha > 0 ? trustIn(engine, weight, halves, alpha) : 1;
+  }
+
+  private async evidence(member: Member, weight: Float32Array, centred: boolean): Promise<Half | undefined> {
+    const shared = await this.map(centred);
+    if (shared === undefined) return undefined;
+    const { engine, alpha } = this.options;
+    const gap = this.gap(member, centred);
+    const target = await targetWeight(engine, weight, shared.map, alpha, gap);
+    const size = this.statistics.compressed.rows;
+    const change = stack(
+      Float64Array.from(target, (value, at) => value - weight[at]),
+      1,
+      weight.length / size,
+      size,
+    );
+    return { size, ...this.moments(centred), ...(gap && { gap }), change };
   }
 
   /** E[x − x′] in units of the layer's product. */
@@ -64,13 +102,20 @@ export class GroupTargets {
   }
 
   private async makeMap(centred: boolean): Promise<Shared | undefined> {
-    const { compressed, cross } = this.statistics;
+    const { compressed } = this.statistics;
     const size = compressed.rows;
-    const own = centred ? this.centred() : { compressed: compressed.product, cross: cross.product };
+    const own = this.moments(centred);
     if (centred && trace(own.compressed, size) < NEGLIGIBLE * trace(compressed.product, size))
       return undefined;
     const map = await targetMap(this.options.engine, { size, ...own }, this.options);
     return map && { map, covariance: Float32Array.from(own.compressed) };
+  }
+
+  private moments(centred: boolean): { readonly compressed: Float64Array; readonly cross: Float64Array } {
+    const { compressed, cross } = this.statistics;
+    if (!centred) return { compressed: compressed.product, cross: cross.product };
+    const own = this.centred();
+    return { compressed: own.compressed, cross: own.cross };
   }
 
   /** D, [out, in], in units of the layer's product. */

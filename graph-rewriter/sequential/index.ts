@@ -109,7 +109,7 @@ export class SequentialPass {
     const { group } = stage;
     this.progress('calibrating', group.members[0]);
     const isSummed = group.members.some(({ isOneShot }) => !isOneShot);
-    const sum = new StatisticsSum(group, this.isChanged);
+    const sum = new StatisticsSum(group, this.isChanged, this.runner.batches || undefined);
     const ran = await this.runner.run(stage, this.overrides, async (batch) => {
       const maskFor = (rows: number) => this.runner.maskFor(batch, rows);
       if (isSummed) await sum.add(this.states, this.products, batch, maskFor);

@@ -52,6 +52,17 @@ export class MomentSum {
     this.samples += samples;
   }
 
+  /** Of the rows of both. */
+  plus(other: MomentSum): MomentSum {
+    if (this.samples === 0 || other.samples === 0) return this.samples === 0 ? other : this;
+    const all = new MomentSum(this.what);
+    all.product = this.product.map((value, at) => value + other.product[at]);
+    all.sum = this.sum.map((value, at) => value + other.sum[at]);
+    all.columns = this.columns;
+    all.samples = this.samples + other.samples;
+    return all;
+  }
+
   moments(): Moments {
     const { samples, columns } = this;
     return {

@@ -48,7 +48,7 @@ export async function solveMember(
   const dense = await reconstruct(options.engine, factorization.factors);
   const operand = operandOf(match, dense);
   if (!target.centred) return { factorization, override: { operand, position }, isShared };
-  const biasShift = meanError(member, weight.data, dense, targets, options.alpha);
+  const biasShift = meanError(member, weight.data, dense, targets, target.alpha);
   const shift = encodeFloats(
     biasShift.map((value) => value * match.scale),
     operand.type,

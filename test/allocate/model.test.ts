@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
 import { BlockrankError } from '../../graph-rewriter/errors.js';
 import { formatPlan, parsePlan } from '../../graph-rewriter/plan.js';
+import { inspectModel } from '../../graph-rewriter/inspect.js';
+import { planRewrite } from '../../graph-rewriter/plan.js';
+import { allocateModel } from '../../src/allocate.js';
 import { seededRandom } from '../../src/inputs/random.js';
 import { planModel, rewrite, type RewriteOptions } from '../../src/rewrite.js';
 import { encodeModel, scratch, type Scratch } from '../validation/helpers/tiny-model.js';
@@ -72,6 +75,20 @@ describe('rewrite with ranks under one budget', () => {
     const kept = [...global.values()].map((rank) => Math.min(1, (2 * rank) / SIZE));
     expect(kept.reduce((a, b) => a + b) / 3).to.be.within(0.5, 0.6);
     expect(new Set((await ranks({ allocate: 'uniform' })).values()).size).to.equal(1);
+  });
+
+  it('finds the same budget again with a layer dense, and says where too little is left', async () => {
+    const info = await inspectModel(model);
+    const uniform = planRewrite(info, { structure: 'low-rank', keep: 0.6 });
+    const { without } = await allocateModel(info, uniform, () => uniform, options());
+    const loud = info.layers.find(({ weight }) => weight === 'loud')!.id;
+    const plan = without!(new Set([loud]));
+    const bytes = plan.layers.map((entry) =>
+      'spec' in entry ? 8 * SIZE * entry.spec.rank : 4 * SIZE * SIZE,
+    );
+    expect(plan.layers.find(({ id }) => id === loud)).to.have.property('keep');
+    expect(bytes.reduce((a, b) => a + b)).to.be.at.most(0.6 * 3 * 4 * SIZE * SIZE);
+    expect(() => without!(new Set(info.layers.map(({ id }) => id)))).to.throw(/the least is 1/);
   });
 
   it('chooses BLAST for auto where its error is less at as many bytes', async () => {
