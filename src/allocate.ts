@@ -17,6 +17,7 @@ import type { Engine } from '../graph-rewriter/factorize/engine.js';
 import type { Structure } from '../graph-rewriter/factorize/types.js';
 import { OLDEST_OPSET } from '../graph-rewriter/gradient/builder.js';
 import type { Loss } from '../graph-rewriter/gradient/index.js';
+import { spread } from '../graph-rewriter/gradient/samples.js';
 import type { Blocks } from '../graph-rewriter/structure-size.js';
 import type { LayerInfo, LayerPlan, ModelInfo, ReasonCode, RewritePlan } from '../graph-rewriter/types.js';
 import { calibrate, type CalibrationSource, calibrationFeeds, type Feeds } from './calibrate.js';
@@ -58,6 +59,9 @@ interface Request extends AllocationOptions {
 /** Output weights of a layer for its fit, [out], of mean 1; undefined where none are known. */
 export type OutputScales = (layer: LayerInfo) => Float32Array | undefined;
 
+/** Layers are compared by these many; their factors are fitted to all rows. */
+const ROWS_PER_FEATURE = 10;
+
 type Planned = Extract<LayerPlan, { spec: unknown }>;
 
 /**
@@ -94,13 +98,9 @@ export async function allocateModel(
     seed,
   ];
   const spectra = await cache.remember(what, spectraCodec, async () => {
-    const covariances = await calibrate(info.path, layers, inputs, {
-      signal,
-      onProgress,
-      mask,
-      sessionOptions,
-      cache,
-    });
+    const watch = { signal, onProgress, mask, sessionOptions, cache, rowsPerFeature: ROWS_PER_FEATURE };
+    const sample = spread(inputs.length).map((index) => inputs[index]);
+    const covariances = await calibrate(info.path, layers, sample, watch);
     // Without rows there is nothing to compare; what fits the layers says which saw none.
     if (layers.every((layer) => covariances(layer) === undefined)) return new Map<string, Curve[]>();
     return measureSpectra(info.path, candidates, covariances, await sensitivitiesOf(), request);

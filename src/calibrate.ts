@@ -27,6 +27,8 @@ export interface Seen {
 interface Watch {
   /** As in `RewriteOptions`. */
   readonly mask?: string | false | undefined;
+  /** As `CollectRequest` has it. */
+  readonly rowsPerFeature?: number;
   /** For the session that runs the model. */
   readonly sessionOptions?: ort.InferenceSession.SessionOptions | undefined;
   readonly signal: AbortSignal | undefined;
@@ -40,7 +42,7 @@ export async function calibrate(
   model: string,
   layers: readonly LayerInfo[],
   source: CalibrationSource,
-  { signal, onProgress, mask, sessionOptions, cache }: Watch,
+  { signal, onProgress, mask, rowsPerFeature, sessionOptions, cache }: Watch,
 ): Promise<Covariances> {
   const collect = async () => {
     let runs = 0;
@@ -53,6 +55,7 @@ export async function calibrate(
         onProgress?.({ step: 'calibrating', done, total: null });
       },
       ...(mask === undefined ? {} : { mask }),
+      ...(rowsPerFeature !== undefined && { rowsPerFeature }),
       ...(sessionOptions && { sessionOptions }),
       ...(signal ? { signal } : {}),
     });
@@ -60,7 +63,7 @@ export async function calibrate(
     return collected;
   };
   // All tensors at once: which others are watched can change how the graph is fused, and with it the rounding.
-  const what = ['covariances', [...new Set(layers.map(inputKey))]];
+  const what = ['covariances', [...new Set(layers.map(inputKey))], rowsPerFeature ?? 'all rows'];
   const covariances = await (cache?.remember(what, covariancesCodec, collect) ?? collect());
   return (layer) => pooled(layers, layer, covariances);
 }

@@ -21,6 +21,11 @@ export function nativeEngine(native: LinearAlgebra): Engine {
   native.threads(availableParallelism());
   return {
     loops: nativeLoops(native),
+    gram(a, b, rows, n, m) {
+      const product = new Float32Array(n * m);
+      native.gram(a, b, rows, n, m, product);
+      return product;
+    },
     async multiply(a, b, transpose = 'none', room) {
       const { batch, rows, depth, columns } = productShape(a, b, transpose);
       const c = stack(room ?? new Float64Array(batch * rows * columns), batch, rows, columns);

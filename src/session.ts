@@ -7,7 +7,7 @@ import { cudaRefused, type Device, requireOneOf } from './device.js';
 import { whyNotCuda } from './doctor/cuda.js';
 import { loadAddon } from './loader/addon.js';
 import { locateLibrary } from './loader/locate.js';
-import { register } from './loader/register.js';
+import { chooseForThread, register } from './loader/register.js';
 import { inTurn } from './loader/turn.js';
 
 export interface CreateSessionOptions extends InferenceSession.SessionOptions {
@@ -35,22 +35,30 @@ export function createSession(
   model: string | Uint8Array,
   options: CreateSessionOptions = {},
 ): Promise<CreatedSession> {
-  return inTurn(() => createRegistered(model, options));
+  return inTurn(async () => {
+    register();
+    // Other threads may unregister until the session is there.
+    const end = chooseForThread(true);
+    try {
+      return await create(model, options);
+    } finally {
+      end();
+    }
+  });
 }
 
-async function createRegistered(
+async function create(
   model: string | Uint8Array,
   { device, ...options }: CreateSessionOptions,
 ): Promise<CreatedSession> {
-  register();
   const { executionProviders } = options;
   requireOneOf(device, options);
   if (executionProviders) {
     const [first] = executionProviders;
     const provider = typeof first === 'string' ? first : (first?.name ?? 'cpu');
-    return { session: await create(model, options), provider };
+    return { session: await open(model, options), provider };
   }
-  const on = (name: string) => create(model, { ...options, executionProviders: [name] });
+  const on = (name: string) => open(model, { ...options, executionProviders: [name] });
   if (device === 'cpu') return { session: await on('cpu'), provider: 'cpu' };
 
   const missing = whyNotCuda(loadAddon(), realpathSync(locateLibrary()));
@@ -66,7 +74,7 @@ async function createRegistered(
   }
 }
 
-async function create(
+async function open(
   model: string | Uint8Array,
   options: InferenceSession.SessionOptions,
 ): Promise<InferenceSession> {

@@ -3,6 +3,7 @@
 //
 //   bench_cuda table FILE.csv      every layer × tokens 1, 16, 128 and its own; a summary last
 //   bench_cuda ours FILE.csv       this project's kernels alone
+//   bench_cuda float32 FILE.csv    float32 and tf32, dense and ours, for a few layers
 //   bench_cuda memory FILE.csv     device memory of one layer over batch sizes
 //   bench_cuda sweep FILE.csv      every tile of each stage where the dispatcher has a choice
 //
@@ -32,17 +33,23 @@ double FloorMicroseconds(double bytes, double operations) {
   return std::max(bytes / kBytesPerMicrosecond, operations / kOperationsPerMicrosecond);
 }
 
+enum class Types { kBf16, kInt8, kFloat32, kTf32 };  // of X and the factors; int8: the factors beside bf16
+
 // One of our layers with rotated copies of its factors.
 class OurLayer {
  public:
   OurLayer(blockrank_cuda_structure structure, int64_t in, int64_t out, int64_t b, int64_t r, int64_t tokens,
-           bool from_memory, bool int8 = false)
-      : tokens_(tokens), size_(int8 ? 1 : 2) {
+           bool from_memory, Types types = Types::kBf16)
+      : tokens_(tokens) {
+    const bool int8 = types == Types::kInt8, floats = types == Types::kFloat32 || types == Types::kTf32;
+    io_size_ = floats ? 4 : 2;
+    size_ = int8 ? 1 : io_size_;
     const bool monarch = structure == BLOCKRANK_CUDA_MONARCH;
     layer_.abi_version = BLOCKRANK_CUDA_ABI_VERSION;
     layer_.structure = structure;
-    layer_.io_type = BLOCKRANK_CUDA_BFLOAT16;
-    layer_.factor_type = int8 ? BLOCKRANK_CUDA_INT8 : BLOCKRANK_CUDA_BFLOAT16;
+    layer_.io_type = floats ? BLOCKRANK_CUDA_FLOAT32 : BLOCKRANK_CUDA_BFLOAT16;
+    layer_.factor_type = int8 ? BLOCKRANK_CUDA_INT8 : layer_.io_type;
+    layer_.allow_tf32 = types == Types::kTf32;
     layer_.scale_type = BLOCKRANK_CUDA_FLOAT16;
     layer_.in = in;
     layer_.out = out;
@@ -66,13 +73,13 @@ class OurLayer {
 
   double Floor() const {
     const double operations = 2.0 * static_cast<double>(tokens_) * static_cast<double>(v_ + s_ + u_);
-    return FloorMicroseconds(static_cast<double>(CopyBytes() + 2 * tokens_ * (layer_.in + layer_.out)),
+    return FloorMicroseconds(static_cast<double>(CopyBytes() + io_size_ * tokens_ * (layer_.in + layer_.out)),
                              operations);
   }
 
   blockrank_cuda_tensors Tensors(int copy, const void* x, void* y) const {
     const uint8_t* v = factors_->data() + copy * CopyBytes();
-    const uint8_t *u = v + v_ * size_, *s = u + u_ * size_, *scales = s + s_ * 2;
+    const uint8_t *u = v + v_ * size_, *s = u + u_ * size_, *scales = s + s_ * io_size_;
     return {x,
             v,
             s_ > 0 ? s : nullptr,
@@ -143,10 +150,10 @@ class OurLayer {
   struct Destroy {
     void operator()(blockrank_cuda_plan* plan) const { blockrank_cuda_plan_destroy(plan); }
   };
-  int64_t CopyBytes() const { return ((v_ + u_) * size_ + (s_ + scales_) * 2 + 255) / 256 * 256; }
+  int64_t CopyBytes() const { return ((v_ + u_) * size_ + s_ * io_size_ + scales_ * 2 + 255) / 256 * 256; }
 
   blockrank_cuda_layer layer_ = {};
-  int64_t tokens_, size_, v_, s_, u_, scales_;
+  int64_t tokens_, size_ = 2, io_size_ = 2, v_, s_, u_, scales_;
   int copies_;
   size_t workspace_bytes_ = 0;
   std::unique_ptr<blockrank_cuda_plan, Destroy> plan_;
@@ -182,7 +189,8 @@ class Bench {
     cool_down();
     row.blast = blast.Time(x.data(), y.data());
     row.blast_floor = blast.Floor();
-    const OurLayer int8(BLOCKRANK_CUDA_BLAST, l.in, l.out, l.blast_b, l.blast_r, tokens, from_memory, true);
+    const OurLayer int8(BLOCKRANK_CUDA_BLAST, l.in, l.out, l.blast_b, l.blast_r, tokens, from_memory,
+                        Types::kInt8);
     cool_down();
     row.blast_int8 = int8.Time(x.data(), y.data());
     row.monarch = row.monarch_floor = std::nan("");
@@ -277,18 +285,56 @@ void Ours(const char* path) {
     for (const int64_t tokens : {int64_t{1}, int64_t{16}, int64_t{128}, l.tokens}) {
       const DeviceBuffer x(tokens * l.in * 2), y(tokens * l.out * 2);
       FillRandom(x.data(), tokens * l.in, 1.0f, 2);
-      const auto time = [&](blockrank_cuda_structure structure, int64_t b, int64_t r, bool int8 = false) {
+      const auto time = [&](blockrank_cuda_structure structure, int64_t b, int64_t r,
+                            Types types = Types::kBf16) {
         if (b == 0) return std::nan("");
-        return OurLayer(structure, l.in, l.out, b, r, tokens, tokens <= 128, int8).Time(x.data(), y.data());
+        return OurLayer(structure, l.in, l.out, b, r, tokens, tokens <= 128, types).Time(x.data(), y.data());
       };
       const double blast = time(BLOCKRANK_CUDA_BLAST, l.blast_b, l.blast_r),
-                   int8 = time(BLOCKRANK_CUDA_BLAST, l.blast_b, l.blast_r, true),
+                   int8 = time(BLOCKRANK_CUDA_BLAST, l.blast_b, l.blast_r, Types::kInt8),
                    monarch = time(BLOCKRANK_CUDA_MONARCH, l.monarch_b, l.monarch_r),
                    low_rank = time(BLOCKRANK_CUDA_LOW_RANK, 1, l.blast_r);
       fprintf(file, "%s,%s,%lld,%.2f,%.2f,%.2f,%.2f\n", l.network, l.name, static_cast<long long>(tokens),
               blast, int8, monarch, low_rank);
       fflush(file);
     }
+  fclose(file);
+}
+
+// float32 throughout: dense by cuBLASLt and BLAST by ours, exact and in tf32.
+void Float32(const char* path) {
+  FILE* file = fopen(path, "w");
+  if (file == nullptr) throw std::runtime_error("cannot write the CSV file");
+  fprintf(file, "network,layer,tokens,dense_us,dense_tf32_us,blast_us,blast_tf32_us\n");
+  cublasLtHandle_t blas;
+  CheckBlas(cublasLtCreate(&blas), "cublasLtCreate");
+  const DeviceBuffer workspace(LibraryGemm::kWorkspaceBytes);
+  for (const int index : {0, 2, 8, 12})
+    for (const int64_t tokens : {int64_t{1}, int64_t{16}, int64_t{128}, kLayers[index].tokens}) {
+      const BenchLayer& l = kLayers[index];
+      const bool from_memory = tokens <= 128;
+      const int64_t bytes = l.in * l.out * 4;
+      const int copies = CopiesFor(bytes, from_memory);
+      const DeviceBuffer x(tokens * l.in * 4), y(tokens * l.out * 4), weights(copies * bytes);
+      FillRandom(x.data(), tokens * l.in * 2, 1.0f, 2);
+      FillRandom(weights.data(), copies * l.in * l.out * 2, 0.02f, 3);
+      const auto dense = [&](cublasComputeType_t compute) {
+        LibraryGemm gemm(blas, l.in, l.out, tokens, CUDA_R_32F, workspace.data(), CUDA_R_32F, compute);
+        const auto weight = [&](int i) { return weights.data() + i * bytes; };
+        gemm.Tune(copies, x.data(), weight, y.data());
+        return MicrosecondsPerCall(
+            copies, [&](int i, cudaStream_t s) { gemm.Enqueue(x.data(), weight(i), y.data(), s); });
+      };
+      const auto ours = [&](Types types) {
+        return OurLayer(BLOCKRANK_CUDA_BLAST, l.in, l.out, l.blast_b, l.blast_r, tokens, from_memory, types)
+            .Time(x.data(), y.data());
+      };
+      const double exact = dense(CUBLAS_COMPUTE_32F), tf32 = dense(CUBLAS_COMPUTE_32F_FAST_TF32);
+      fprintf(file, "%s,%s,%lld,%.2f,%.2f,%.2f,%.2f\n", l.network, l.name, static_cast<long long>(tokens),
+              exact, tf32, ours(Types::kFloat32), ours(Types::kTf32));
+      fflush(file);
+    }
+  cublasLtDestroy(blas);
   fclose(file);
 }
 
@@ -325,7 +371,8 @@ void Memory(const char* path) {
     }
     for (const bool int8 : {false, true}) {
       const DeviceBuffer x(tokens * l.in * 2), y(tokens * l.out * 2);
-      const OurLayer layer(BLOCKRANK_CUDA_BLAST, l.in, l.out, blocks, rank, tokens, false, int8);
+      const OurLayer layer(BLOCKRANK_CUDA_BLAST, l.in, l.out, blocks, rank, tokens, false,
+                           int8 ? Types::kInt8 : Types::kBf16);
       layer.Once(x.data(), y.data());
       ours[int8] = UsedMegabytes() - before;
     }
@@ -394,8 +441,9 @@ void Sweep(const char* path, bool own) {
 
 int main(int argc, char** argv) {
   const std::string mode = argc == 3 ? argv[1] : "";
-  if (mode != "table" && mode != "ours" && mode != "memory" && mode != "sweep" && mode != "sweep-own") {
-    fprintf(stderr, "usage: bench_cuda table|ours|memory|sweep|sweep-own FILE.csv\n");
+  if (mode != "table" && mode != "ours" && mode != "float32" && mode != "memory" && mode != "sweep" &&
+      mode != "sweep-own") {
+    fprintf(stderr, "usage: bench_cuda table|ours|float32|memory|sweep|sweep-own FILE.csv\n");
     return 2;
   }
   try {
@@ -407,6 +455,7 @@ int main(int argc, char** argv) {
            device.l2CacheSize >> 20, driver);
     if (mode == "table") Table(argv[2]);
     if (mode == "ours") Ours(argv[2]);
+    if (mode == "float32") Float32(argv[2]);
     if (mode == "memory") Memory(argv[2]);
     if (mode == "sweep" || mode == "sweep-own") Sweep(argv[2], mode == "sweep-own");
   } catch (const std::exception& error) {

@@ -16,16 +16,17 @@ class LibraryGemm {
   static constexpr size_t kWorkspaceBytes = 64 << 20;
 
   LibraryGemm(cublasLtHandle_t handle, int64_t in, int64_t out, int64_t tokens, cudaDataType_t input_type,
-              void* workspace)
+              void* workspace, cudaDataType_t output_type = CUDA_R_16BF,
+              cublasComputeType_t compute = CUBLAS_COMPUTE_32F)
       : handle_(handle), workspace_(workspace) {
-    CheckBlas(cublasLtMatmulDescCreate(&operation_, CUBLAS_COMPUTE_32F, CUDA_R_32F), "descriptor");
+    CheckBlas(cublasLtMatmulDescCreate(&operation_, compute, CUDA_R_32F), "descriptor");
     const cublasOperation_t transpose = CUBLAS_OP_T;
     CheckBlas(
         cublasLtMatmulDescSetAttribute(operation_, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof transpose),
         "transpose");
     CheckBlas(cublasLtMatrixLayoutCreate(&w_, input_type, in, out, in), "layout");
     CheckBlas(cublasLtMatrixLayoutCreate(&x_, input_type, in, tokens, in), "layout");
-    CheckBlas(cublasLtMatrixLayoutCreate(&y_, CUDA_R_16BF, out, tokens, out), "layout");
+    CheckBlas(cublasLtMatrixLayoutCreate(&y_, output_type, out, tokens, out), "layout");
     cublasLtMatmulPreference_t preference;
     CheckBlas(cublasLtMatmulPreferenceCreate(&preference), "preference");
     CheckBlas(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,

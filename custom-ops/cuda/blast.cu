@@ -68,14 +68,11 @@ cudaError_t PrepareTyped(const Plan& plan) {
 }  // namespace
 
 cudaError_t PrepareBlast(const Plan& plan) {
-  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan)
-                                                      : PrepareTyped<__nv_bfloat16>(plan);
+  return WithHalfType(plan, [&]<class T>() { return PrepareTyped<T>(plan); });
 }
 
 cudaError_t EnqueueBlastStage1(const Call& call, const Choice& choice) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16
-             ? EnqueueTyped<__half>(call, choice.stage1)
-             : EnqueueTyped<__nv_bfloat16>(call, choice.stage1);
+  return WithHalfType(*call.plan, [&]<class T>() { return EnqueueTyped<T>(call, choice.stage1); });
 }
 
 }  // namespace blockrank::cuda

@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 // Grows by one whenever a struct or a function below changes in a way that a caller must know.
-#define BLOCKRANK_CUDA_ABI_VERSION 3
+#define BLOCKRANK_CUDA_ABI_VERSION 4
 
 typedef enum blockrank_cuda_status {
   BLOCKRANK_CUDA_OK = 0,
@@ -83,6 +83,7 @@ typedef struct blockrank_cuda_layer {
   int64_t r;                   // rank
   int32_t factors_may_change;  // 1: work of the stream may write V, S or U between two launches; 0: they are
                                // constants
+  int32_t allow_tf32;          // 1: products of float32 by float32 may round their operands to tf32 (11 bits)
 } blockrank_cuda_layer;
 
 typedef struct blockrank_cuda_plan blockrank_cuda_plan;

@@ -30,15 +30,14 @@ cudaError_t EnqueueTyped(const Call& call, const T* t, T* z) {
 }  // namespace
 
 cudaError_t PrepareTensorCoupling(const Plan& plan) {
-  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16
-             ? PrepareKernel(TensorCouplingKernel<__half>, kCouplingSharedBytes)
-             : PrepareKernel(TensorCouplingKernel<__nv_bfloat16>, kCouplingSharedBytes);
+  return WithHalfType(plan,
+                      []<class T>() { return PrepareKernel(TensorCouplingKernel<T>, kCouplingSharedBytes); });
 }
 
 cudaError_t EnqueueTensorCoupling(const Call& call, const void* t, void* z) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16
-             ? EnqueueTyped(call, static_cast<const __half*>(t), static_cast<__half*>(z))
-             : EnqueueTyped(call, static_cast<const __nv_bfloat16*>(t), static_cast<__nv_bfloat16*>(z));
+  return WithHalfType(*call.plan, [&]<class T>() {
+    return EnqueueTyped(call, static_cast<const T*>(t), static_cast<T*>(z));
+  });
 }
 
 }  // namespace blockrank::cuda

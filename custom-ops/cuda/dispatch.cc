@@ -97,12 +97,16 @@ Choice Choose(const LayerShape& shape, const Device& device, int64_t tokens) {
                     : "no coupling: stage 1 writes what stage 2 reads",
             (coupled ? 3 : 2) + (shape.int8 ? 1 : 0)};
   }
-  return {Program::kGeneral, -1, -1, "general", "float32, mixed types, or rows that do not start at 16 bytes",
+  if (shape.float32)
+    return {
+        Program::kGeneral, -1, -1, "float32", "float32 throughout: on CUDA cores, or in tf32 where allowed",
+        coupled ? 3 : 2};
+  return {Program::kGeneral, -1, -1, "general", "mixed types, or rows that do not start at 16 bytes",
           coupled ? 3 : 2};
 }
 
-// Fitted to bench/results/gpu-h200-2026-11-23.csv; other devices and the general kernels were not measured
-// and get no advice.
+// Fitted to dense cuBLASLt of bench/results/gpu-h200-2026-11-23.csv and to the times of version 14 in
+// gpu-log.md beside it; other devices and the general kernels were not measured and get no advice.
 bool DenseIsFaster(const LayerShape& shape, const Device& device, int64_t tokens) {
   if (!device.wgmma || !CanUse(Program::kTensor, shape, device, tokens)) return false;
   const bool blast = shape.structure == BLOCKRANK_CUDA_BLAST,
@@ -111,11 +115,12 @@ bool DenseIsFaster(const LayerShape& shape, const Device& device, int64_t tokens
   const double ranks = static_cast<double>(shape.r) *
                        (shape.structure == BLOCKRANK_CUDA_MONARCH ? static_cast<double>(shape.b_in) : 1);
   const double kept = ranks * static_cast<double>(shape.in + shape.out) / dense;
-  // Where one dense launch is over in 4 µs, two launches cannot win.
-  const bool launch_bound = dense < 2.4e6 && shape.in <= 1024;
-  if (tokens <= kDecodeMaxTokens) return launch_bound;
+  if (tokens <= 4) return false;
+  if (tokens <= kDecodeMaxTokens) return shape.in <= 2048 && kept > 0.24;
   if (low_rank) return tokens < 512 || dense < 3.9e6 || shape.in > 4096;
-  if (tokens <= 16) return blast ? dense < 40e6 && (kept > 0.35 || dense < 7.9e6) : launch_bound;
+  // Where one dense launch is over in 4 µs, three launches, or two GEMMs, cannot win.
+  if (tokens <= 16 && !blast) return dense < 2.4e6 && shape.in <= 1024;
+  if (tokens <= 16) return shape.in < 4096 && (kept > 0.35 || dense < 7.9e6);
   const bool much_saved = kept < 0.35 && dense > 7.9e6 && (tokens >= 1024 || !blast);
   const bool large = !blast && dense > 40e6 && tokens <= 128;
   return !much_saved && !large;

@@ -22,6 +22,7 @@ struct LayerShape {
   blockrank_cuda_structure structure;
   bool tensor_types;  // X and the factors share one 16-bit type
   bool int8;          // X is of a 16-bit type, the factors are int8
+  bool float32;       // X and the factors are float32, and every row of every block starts at 16 bytes
   bool aligned;  // every row of every block starts at 16 bytes: in, p and r are multiples of 8 (int8: of 16)
   bool even;     // every block is full, which the copy engine's view of the operands needs
   int64_t in, out, b_in, b_out, r, p, q;
@@ -31,7 +32,7 @@ enum class Program {
   kDecode,   // two streaming launches
   kBlast,    // stage 1 and coupling fused, then a GEMM
   kTensor,   // GEMM, coupling where there is one, GEMM
-  kGeneral,  // plain kernels
+  kGeneral,  // tiles of float32, or plain kernels
 };
 
 // A tile of gemm_kernel.cuh or, with a cluster, of persistent_kernel.cuh: m tokens × n rows of weights.

@@ -1,9 +1,8 @@
 // Launches of gemm_kernel.cuh: stage 1 without fusion, and stage 2.
 #include <algorithm>
-#include <climits>
 
 #include "persistent_kernel.cuh"
-#include "plan.h"
+#include "stages.h"
 #include "tensor_map.h"
 
 namespace blockrank::cuda {
@@ -114,57 +113,29 @@ cudaError_t LaunchGemm(const Call& call, int row, GemmParams<T>& params, int64_t
   });
 }
 
-// t [tokens, b_in, r] (BLAST, low rank) or [tokens, b_out, b_in, r] (Monarch: already what stage 2 reads).
 template <class T>
 cudaError_t Stage1(const Call& call, const Choice& choice, T* t) {
-  const blockrank_cuda_layer& l = call.plan->layer;
-  const int64_t rows = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_out * l.r : l.r, p = call.plan->p;
   GemmParams<T> g = {};
+  DescribeStage1(*call.plan, g);
   g.a = InputOf<T>(call);
-  g.a_row = l.in;
-  g.a_batch = p;
   g.b = static_cast<const T*>(call.tensors->v);
-  g.b_row = l.in;
-  g.b_batch = p;
   g.c = t;
-  g.c_row = rows * l.b_in;
-  g.c_batch = l.r;
-  g.c_column = 1;
-  g.c_group = static_cast<int>(l.r);
-  g.c_group_stride = l.b_in * l.r;
   g.tokens = call.tokens;
-  g.n = g.n_total = static_cast<int>(rows);
-  g.n_stride = 1;
-  g.k = g.k_step = static_cast<int>(p);
-  g.k_total = static_cast<int>(l.in);
   g.vector_store = true;
-  return LaunchGemm(call, choice.stage1, g, l.b_in);
+  return LaunchGemm(call, choice.stage1, g, call.plan->layer.b_in);
 }
 
 template <class T>
 cudaError_t Stage2(const Call& call, const Choice& choice, const T* z) {
   const blockrank_cuda_layer& l = call.plan->layer;
-  const bool interleaved = l.output_order == BLOCKRANK_CUDA_INTERLEAVED;
-  const int64_t k = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_in * l.r : l.r, q = call.plan->q;
   GemmParams<T> g = {};
+  DescribeStage2(*call.plan, g);
   g.a = z;
-  g.a_row = l.b_out * k;
-  g.a_batch = k;
   g.b = static_cast<const T*>(call.tensors->u);
-  g.b_row = interleaved ? l.b_out * k : k;
-  g.b_batch = interleaved ? k : q * k;
   g.c = OutputOf<T>(call);
-  g.c_row = l.out;
-  g.c_batch = interleaved ? 1 : q;
-  g.c_column = interleaved ? l.b_out : 1;
-  g.c_group = INT_MAX;
   g.tokens = call.tokens;
-  g.n = static_cast<int>(q);
-  g.n_total = static_cast<int>(l.out);
-  g.n_step = static_cast<int>(g.c_batch);
-  g.n_stride = static_cast<int>(g.c_column);
-  g.k = g.k_total = static_cast<int>(k);
-  g.vector_store = !interleaved && l.out % 8 == 0 && (q % 8 == 0 || l.b_out == 1) &&
+  g.vector_store = l.output_order == BLOCKRANK_CUDA_CONTIGUOUS && l.out % 8 == 0 &&
+                   (call.plan->q % 8 == 0 || l.b_out == 1) &&
                    reinterpret_cast<uintptr_t>(call.tensors->y) % 16 == 0;
   g.is_output = true;
   g.epilogue = EpilogueOf<T, Epilogue<T>>(call);
@@ -191,20 +162,15 @@ cudaError_t PrepareTyped(const Plan& plan) {
 }  // namespace
 
 cudaError_t PrepareTensor(const Plan& plan) {
-  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? PrepareTyped<__half>(plan)
-                                                      : PrepareTyped<__nv_bfloat16>(plan);
+  return WithHalfType(plan, [&]<class T>() { return PrepareTyped<T>(plan); });
 }
 
 cudaError_t EnqueueTensorStage1(const Call& call, const Choice& choice, void* t) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16
-             ? Stage1(call, choice, static_cast<__half*>(t))
-             : Stage1(call, choice, static_cast<__nv_bfloat16*>(t));
+  return WithHalfType(*call.plan, [&]<class T>() { return Stage1(call, choice, static_cast<T*>(t)); });
 }
 
 cudaError_t EnqueueTensorStage2(const Call& call, const Choice& choice, const void* z) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16
-             ? Stage2(call, choice, static_cast<const __half*>(z))
-             : Stage2(call, choice, static_cast<const __nv_bfloat16*>(z));
+  return WithHalfType(*call.plan, [&]<class T>() { return Stage2(call, choice, static_cast<const T*>(z)); });
 }
 
 }  // namespace blockrank::cuda

@@ -1,70 +1,78 @@
 // Launches of general_kernel.cuh.
-#include "general_kernel.cuh"
-#include "plan.h"
+#include <algorithm>
+
+#include "float_kernel.cuh"
+#include "stages.h"
 
 namespace blockrank::cuda {
 namespace {
 
-constexpr int64_t kOneGroup = int64_t{1} << 62;
+using FloatParams = GeneralGemmParams<float, float, float>;
+using LargeTile = FloatTile<128, 128>;
+using SmallTile = FloatTile<64, 64>;
+
+// What the float32 tiles copy by 16 bytes.
+bool IsAligned(const FloatParams& g) {
+  return (reinterpret_cast<uintptr_t>(g.a) | reinterpret_cast<uintptr_t>(g.b)) % 16 == 0 &&
+         (g.a_row | g.a_batch | g.b_row | g.b_batch | g.k | g.k_total | g.k_step) % 4 == 0;
+}
+
+// f.operator()<Tile, Products>(): tf32 or not.
+template <class Tile, class Function>
+cudaError_t WithProducts(const Plan& plan, Function f) {
+  return plan.layer.allow_tf32 != 0 ? f.template operator()<Tile, TensorFloat32<Tile>>()
+                                    : f.template operator()<Tile, CudaCores<Tile>>();
+}
+
+template <class Tile>
+cudaError_t LaunchFloat(const Call& call, const FloatParams& params, int64_t batches) {
+  const int64_t tiles = ((params.m + Tile::kM - 1) / Tile::kM) * ((params.n + Tile::kN - 1) / Tile::kN);
+  const dim3 grid(static_cast<unsigned>(tiles), 1, static_cast<unsigned>(batches));
+  return WithProducts<Tile>(*call.plan, [&]<class, class Products>() {
+    return LaunchKernel(call, FloatGemmKernel<Tile, Products>, grid, Tile::kThreads, Tile::kSharedBytes, 1,
+                        params);
+  });
+}
+
+cudaError_t LaunchFloat(const Call& call, const FloatParams& params, int64_t batches) {
+  const int64_t large = ((params.m + 127) / 128) * ((params.n + 127) / 128) * batches;
+  return large >= call.plan->device.multiprocessors &&
+                 LargeTile::kSharedBytes <= call.plan->device.shared_bytes
+             ? LaunchFloat<LargeTile>(call, params, batches)
+             : LaunchFloat<SmallTile>(call, params, batches);
+}
 
 template <class TA, class TB, class TC>
 cudaError_t LaunchGemm(const Call& call, const GeneralGemmParams<TA, TB, TC>& params, int64_t batches) {
+  if constexpr (std::is_same_v<GeneralGemmParams<TA, TB, TC>, FloatParams>)
+    if (IsAligned(params)) return LaunchFloat(call, params, batches);
   const int64_t n_tiles = (params.n + kGeneralTile - 1) / kGeneralTile,
                 m_tiles = (params.m + kGeneralTile - 1) / kGeneralTile;
   const dim3 grid(static_cast<unsigned>(n_tiles * m_tiles), 1, static_cast<unsigned>(batches));
   return LaunchKernel(call, GeneralGemmKernel<TA, TB, TC>, grid, kGeneralThreads, 0, 1, params);
 }
 
-// t [tokens, b_in, r] (BLAST, low rank) or [tokens, b_out, b_in, r] (Monarch), float32.
 template <class X, class F>
 cudaError_t Stage1(const Call& call, float* t) {
-  const blockrank_cuda_layer& l = call.plan->layer;
-  const int64_t rows = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_out * l.r : l.r, p = call.plan->p;
   GeneralGemmParams<X, F, float> g = {};
+  DescribeStage1(*call.plan, g);
   g.a = InputOf<X>(call);
-  g.a_row = l.in;
-  g.a_batch = p;
   g.b = static_cast<const F*>(call.tensors->v);
-  g.b_row = l.in;
-  g.b_batch = p;
   g.c = t;
-  g.c_row = rows * l.b_in;
-  g.c_batch = l.r;
-  g.c_column = 1;
-  g.c_group = l.r;
-  g.c_group_stride = l.b_in * l.r;
   g.m = call.tokens;
-  g.n = g.n_total = rows;
-  g.n_stride = 1;
-  g.k = g.k_step = p;
-  g.k_total = l.in;
   g.scales = ScalesOf<Scales>(*call.plan, call.tensors->v_scale);
-  return LaunchGemm(call, g, l.b_in);
+  return LaunchGemm(call, g, call.plan->layer.b_in);
 }
 
 template <class X, class F>
 cudaError_t Stage2(const Call& call, const float* z) {
   const blockrank_cuda_layer& l = call.plan->layer;
-  const bool interleaved = l.output_order == BLOCKRANK_CUDA_INTERLEAVED;
-  const int64_t k = l.structure == BLOCKRANK_CUDA_MONARCH ? l.b_in * l.r : l.r, q = call.plan->q;
   GeneralGemmParams<float, F, X> g = {};
+  DescribeStage2(*call.plan, g);
   g.a = z;
-  g.a_row = l.b_out * k;
-  g.a_batch = k;
   g.b = static_cast<const F*>(call.tensors->u);
-  g.b_row = interleaved ? l.b_out * k : k;
-  g.b_batch = interleaved ? k : q * k;
   g.c = OutputOf<X>(call);
-  g.c_row = l.out;
-  g.c_batch = interleaved ? 1 : q;
-  g.c_column = interleaved ? l.b_out : 1;
-  g.c_group = kOneGroup;
   g.m = call.tokens;
-  g.n = q;
-  g.n_total = l.out;
-  g.n_step = g.c_batch;
-  g.n_stride = g.c_column;
-  g.k = g.k_total = k;
   g.epilogue = EpilogueOf<X, Epilogue<X>>(call);
   g.scales = ScalesOf<Scales>(*call.plan, call.tensors->u_scale);
   if (l.structure == BLOCKRANK_CUDA_MONARCH && g.scales.values != nullptr) {
@@ -77,9 +85,13 @@ cudaError_t Stage2(const Call& call, const float* z) {
 template <class TT, class TS, class TZ>
 cudaError_t Coupling(const Call& call, const TT* t, TZ* z) {
   const blockrank_cuda_layer& l = call.plan->layer;
-  const dim3 grid(static_cast<unsigned>(call.tokens), static_cast<unsigned>((l.r + 127) / 128));
+  const int64_t groups = (call.tokens + kCouplingTokens - 1) / kCouplingTokens, tiles = (l.r + 127) / 128;
+  // Rows i are shared out too where tokens and ranks alone leave multiprocessors idle.
+  const int64_t runs =
+      std::clamp<int64_t>(4 * call.plan->device.multiprocessors / (groups * tiles), 1, l.b_out);
+  const dim3 grid(static_cast<unsigned>(groups), static_cast<unsigned>(tiles), static_cast<unsigned>(runs));
   return LaunchKernel(call, CouplingKernel<TT, TS, TZ>, grid, 128, 0, 1, t,
-                      static_cast<const TS*>(call.tensors->s), z, static_cast<int>(l.b_in),
+                      static_cast<const TS*>(call.tensors->s), z, call.tokens, static_cast<int>(l.b_in),
                       static_cast<int>(l.b_out), l.r);
 }
 
@@ -96,8 +108,19 @@ cudaError_t EnqueueTyped(const Call& call) {
   return Stage2<X, F>(call, z);
 }
 
+cudaError_t PrepareFloat(const Plan& plan) {
+  const auto prepare = [&]<class Tile, class Products>() {
+    return PrepareKernel(FloatGemmKernel<Tile, Products>, Tile::kSharedBytes);
+  };
+  if (LargeTile::kSharedBytes <= plan.device.shared_bytes)
+    BLOCKRANK_RETURN_IF_ERROR(WithProducts<LargeTile>(plan, prepare));
+  return WithProducts<SmallTile>(plan, prepare);
+}
+
 template <class X, class F, class S>
-cudaError_t PrepareTyped() {
+cudaError_t PrepareTyped(const Plan& plan) {
+  if constexpr (std::is_same_v<X, float> && std::is_same_v<F, float>)
+    BLOCKRANK_RETURN_IF_ERROR(PrepareFloat(plan));
   BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(GeneralGemmKernel<X, F, float>, 0));
   BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(GeneralGemmKernel<float, F, X>, 0));
   return PrepareKernel(CouplingKernel<float, S, float>, 0);
@@ -136,7 +159,7 @@ cudaError_t PrepareGeneral(const Plan& plan) {
     BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(CouplingKernel<__half, __half, __half>, 0));
   if (plan.layer.io_type == BLOCKRANK_CUDA_BFLOAT16)
     BLOCKRANK_RETURN_IF_ERROR(PrepareKernel(CouplingKernel<__nv_bfloat16, __nv_bfloat16, __nv_bfloat16>, 0));
-  return WithTypes(plan.layer, [&]<class X, class F, class S>() { return PrepareTyped<X, F, S>(); });
+  return WithTypes(plan.layer, [&]<class X, class F, class S>() { return PrepareTyped<X, F, S>(plan); });
 }
 
 cudaError_t EnqueueGeneral(const Call& call) {
@@ -145,10 +168,9 @@ cudaError_t EnqueueGeneral(const Call& call) {
 }
 
 cudaError_t EnqueueGeneralCoupling(const Call& call, const void* t, void* z) {
-  if (call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16)
-    return Coupling<__half, __half, __half>(call, static_cast<const __half*>(t), static_cast<__half*>(z));
-  return Coupling<__nv_bfloat16, __nv_bfloat16, __nv_bfloat16>(call, static_cast<const __nv_bfloat16*>(t),
-                                                               static_cast<__nv_bfloat16*>(z));
+  return WithHalfType(*call.plan, [&]<class T>() {
+    return Coupling<T, T, T>(call, static_cast<const T*>(t), static_cast<T*>(z));
+  });
 }
 
 }  // namespace blockrank::cuda

@@ -88,21 +88,32 @@ __global__ void __launch_bounds__(kGeneralThreads)
     }
 }
 
-// z[n, i, ρ] = Σ_j S[i, j, ρ]·t[n, j, ρ]. Grid: x = tokens, y = tiles of 128 ranks. Threads: 128.
+constexpr int kCouplingTokens = 4;  // that share a load of S
+
+// z[n, i, ρ] = Σ_j S[i, j, ρ]·t[n, j, ρ]. Grid: x = groups of tokens, y = tiles of 128 ranks, z: takes every
+// gridDim.z-th row i. Threads: 128.
 template <class TT, class TS, class TZ>
 __global__ void __launch_bounds__(128)
-    CouplingKernel(const TT* t, const TS* s, TZ* z, int b_in, int b_out, int64_t r) {
+    CouplingKernel(const TT* t, const TS* s, TZ* z, int64_t tokens, int b_in, int b_out, int64_t r) {
   ReleaseNextKernel();
   WaitForPreviousKernel();
-  const int64_t n = blockIdx.x, rank = static_cast<int64_t>(blockIdx.y) * 128 + threadIdx.x;
+  const int64_t n0 = static_cast<int64_t>(blockIdx.x) * kCouplingTokens,
+                rank = static_cast<int64_t>(blockIdx.y) * 128 + threadIdx.x;
   if (rank >= r) return;
-  const TT* t_n = t + n * b_in * r + rank;
-  for (int i = 0; i < b_out; ++i) {
-    float sum = 0.0f;
+  const TT* t_n[kCouplingTokens];  // the last token again where there are no more
+#pragma unroll
+  for (int n = 0; n < kCouplingTokens; ++n) t_n[n] = t + min(n0 + n, tokens - 1) * b_in * r + rank;
+  for (int i = blockIdx.z; i < b_out; i += gridDim.z) {
+    float sums[kCouplingTokens] = {};
 #pragma unroll 4
-    for (int j = 0; j < b_in; ++j)
-      sum = fmaf(ToFloat(s[(static_cast<int64_t>(i) * b_in + j) * r + rank]), ToFloat(t_n[j * r]), sum);
-    z[(n * b_out + i) * r + rank] = FromFloat<TZ>(sum);
+    for (int j = 0; j < b_in; ++j) {
+      const float factor = ToFloat(s[(static_cast<int64_t>(i) * b_in + j) * r + rank]);
+#pragma unroll
+      for (int n = 0; n < kCouplingTokens; ++n) sums[n] = fmaf(factor, ToFloat(t_n[n][j * r]), sums[n]);
+    }
+#pragma unroll
+    for (int n = 0; n < kCouplingTokens; ++n)
+      if (n0 + n < tokens) z[((n0 + n) * b_out + i) * r + rank] = FromFloat<TZ>(sums[n]);
   }
 }
 

@@ -164,7 +164,7 @@ bool Aligned(const blockrank_cuda_tensors& t, const void* workspace) {
 
 Choice GeneralChoice(const LayerShape& shape, const Device& device) {
   LayerShape unaligned = shape;
-  unaligned.aligned = false;
+  unaligned.aligned = unaligned.float32 = false;
   return Choose(unaligned, device, 1);
 }
 
@@ -193,8 +193,11 @@ LayerShape ShapeOf(const Plan& plan) {
   const bool int8 = l.factor_type == BLOCKRANK_CUDA_INT8 && l.io_type != BLOCKRANK_CUDA_FLOAT32;
   const int64_t step = int8 ? 16 : 8;
   const bool aligned = l.in % step == 0 && (l.b_in == 1 || plan.p % step == 0) && l.r % step == 0;
+  const bool float32 = l.io_type == BLOCKRANK_CUDA_FLOAT32 && l.factor_type == BLOCKRANK_CUDA_FLOAT32 &&
+                       l.in % 4 == 0 && (l.b_in == 1 || plan.p % 4 == 0) && l.r % 4 == 0;
   const bool even = plan.p * l.b_in == l.in && plan.q * l.b_out == l.out;
-  return {l.structure, tensor_types, int8, aligned, even, l.in, l.out, l.b_in, l.b_out, l.r, plan.p, plan.q};
+  return {l.structure, tensor_types, int8,    float32, aligned, even,  l.in,
+          l.out,       l.b_in,       l.b_out, l.r,     plan.p,  plan.q};
 }
 
 FactorSizes SizesOf(const blockrank_cuda_layer& l) {

@@ -1,6 +1,8 @@
 // What the parts of the library share: a layer with the limits of its device, and how a kernel is launched.
 #pragma once
 
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 #include <cstddef>
@@ -110,6 +112,13 @@ cudaError_t PrepareKernel(Kernel* kernel, size_t shared_bytes) {
   if (error != cudaSuccess) return error;
   return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
                               static_cast<int>(shared_bytes));
+}
+
+// f.operator()<T>() for X's 16-bit type.
+template <class Function>
+cudaError_t WithHalfType(const Plan& plan, Function f) {
+  return plan.layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? f.template operator()<__half>()
+                                                      : f.template operator()<__nv_bfloat16>();
 }
 
 // Bias and activation of a plan.

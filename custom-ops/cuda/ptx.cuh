@@ -100,6 +100,20 @@ __device__ __forceinline__ void Mma16x8x16<__nv_bfloat16>(float (&d)[4], const u
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// float32 rounded to nearest in tf32 (11 bits, ties away from zero), and d [16×8] += a [16×8] · b [8×8].
+__device__ __forceinline__ uint32_t RoundTf32(float v) {
+  uint32_t rounded;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(v));
+  return rounded;
+}
+__device__ __forceinline__ void Mma16x8x8Tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
 // Programmatic dependent launch. Wait: the kernels before this one in the stream are complete and their
 // writes visible. Release: the next kernel may be scheduled once every block here has said so (it still waits
 // before it reads).

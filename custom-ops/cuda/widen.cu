@@ -76,8 +76,7 @@ cudaError_t EnqueueTyped(const Call& call, blockrank_cuda_tensors* wide, void* m
 }  // namespace
 
 cudaError_t EnqueueWiden(const Call& call, blockrank_cuda_tensors* wide, void* memory) {
-  return call.plan->layer.io_type == BLOCKRANK_CUDA_FLOAT16 ? EnqueueTyped<__half>(call, wide, memory)
-                                                            : EnqueueTyped<__nv_bfloat16>(call, wide, memory);
+  return WithHalfType(*call.plan, [&]<class T>() { return EnqueueTyped<T>(call, wide, memory); });
 }
 
 }  // namespace blockrank::cuda

@@ -57,6 +57,7 @@ blockrank_cuda_layer CudaLayer(const Problem& problem, int device, bool factors_
   layer.b_out = problem.dims.b_out;
   layer.r = problem.dims.rank;
   layer.factors_may_change = factors_may_change;
+  layer.allow_tf32 = problem.compute == Compute::kBFloat16;  // tf32 keeps 3 bits more
   return layer;
 }
 

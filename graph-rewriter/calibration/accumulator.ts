@@ -35,6 +35,10 @@ export class Accumulator {
     this.samples += rows;
   }
 
+  get rowsPerFeature(): number {
+    return this.size === 0 ? 0 : this.samples / this.size;
+  }
+
   covariance(): Covariance {
     const { size, samples, sum } = this;
     const matrix = new Float32Array(size * size);

@@ -42,6 +42,8 @@ export interface CollectRequest {
    * the model has one when absent, false for none. Below opset 9 every row counts.
    */
   readonly mask?: string | false;
+  /** Runs end once every tensor has so many rows for each of its features; all inputs are run when absent. */
+  readonly rowsPerFeature?: number;
   /** For the session that runs the original model. */
   readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
   readonly signal?: AbortSignal;
@@ -130,6 +132,7 @@ async function runAll(
       });
       batch++;
       request.onProgress?.(batch);
+      if (taps.every((tap) => tap.rowsPerFeature >= (request.rowsPerFeature ?? Infinity))) break;
     }
     stopIfAborted(request.signal);
   } finally {

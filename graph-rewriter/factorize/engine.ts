@@ -27,6 +27,8 @@ export interface Engine {
    * The result may be put into `room`, where that is given: an array of its length that holds nothing else.
    */
   multiply(a: Stack, b: Stack, transpose?: Transpose, room?: Float64Array): Promise<Stack>;
+  /** aᵀ·b of a [rows, n] and b [rows, m] in float32, where the engine is faster at it than a session. */
+  gram?(a: Float32Array, b: Float32Array, rows: number, n: number, m: number): Float32Array;
 }
 
 export interface EngineOptions {

@@ -102,7 +102,7 @@ async function sumEnergies(
   return sums.map((sum) => sum.map((value) => value / weight));
 }
 
-/** Second moments of 8192 rows are within some hundredths of those of many more, and every row costs two forward passes. */
+/** A mean over rows gets nearer by their square root alone, and every row costs two forward passes. */
 const MOST_ROWS = 8192;
 
 interface Run {

@@ -24,7 +24,7 @@ import type { SequentialRequest } from './types.js';
 
 export type { SequentialRequest } from './types.js';
 
-const STATE_LIMIT = 2 ** 30;
+const STATE_LIMIT = 2 ** 29;
 
 /**
  * Factorizes the layers of a model one after another, each fitted to what enters it once all layers before it have been
@@ -51,10 +51,11 @@ export class SequentialPass {
     const { sessionOptions = {}, signal, inputs } = request;
     this.stages = planStages(model.graph, walk);
     this.states = new States(request.stateLimit ?? STATE_LIMIT);
-    this.products = new ProductSums({ logSeverityLevel: 3, enableCpuMemArena: false, ...sessionOptions });
+    const engine: Engine = request.engine ?? defaultEngine();
+    const options = { logSeverityLevel: 3 as const, enableCpuMemArena: false, ...sessionOptions };
+    this.products = new ProductSums(options, engine.gram?.bind(engine));
     const mask = maskInput(model.graph.inputs, request.mask);
     this.runner = new Runner(model, this.states, { inputs, mask, sessionOptions, signal }, this.isChanged);
-    const engine: Engine = request.engine ?? defaultEngine();
     const { alpha = 0.5, ridge = 1e-3, bias = 'existing' } = request;
     this.solving = { ...request, engine, alpha, ridge, bias };
   }

@@ -35,13 +35,19 @@ export class MomentSum {
       );
     for (let i = 0; i < sum.length; i++)
       if (!Number.isFinite(sum[i])) throw this.unusable(batch, `holds NaN or infinity in feature ${i}`);
-    const bad = product.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0)
+    // One pass; x − x is 0 of numbers and NaN of the rest.
+    let check = 0;
+    for (let at = 0; at < product.length; at++) {
+      this.product[at] += product[at];
+      check += product[at] - product[at];
+    }
+    if (check !== 0) {
+      const bad = product.findIndex((value) => !Number.isFinite(value));
       throw this.unusable(
         batch,
         `holds numbers in feature ${Math.floor(bad / this.columns)} whose squares are no floats`,
       );
-    for (let at = 0; at < product.length; at++) this.product[at] += product[at];
+    }
     for (let i = 0; i < sum.length; i++) this.sum[i] += sum[i];
     this.samples += samples;
   }

@@ -1,6 +1,8 @@
 // Sums over tokens of products of two activations, by ONNX Runtime.
 import onnxProto, { type onnx as Onnx } from 'onnx-proto';
 import type * as Ort from 'onnxruntime-node';
+import type { Engine } from '../factorize/engine.js';
+import { floatSums } from './float-sums.js';
 import { loadOnnxRuntime } from '../onnxruntime.js';
 
 const { onnx } = onnxProto;
@@ -36,10 +38,16 @@ export class ProductSums {
   private readonly sessions = new Map<string, Promise<Ort.InferenceSession>>();
   private readonly runtime = loadOnnxRuntime();
 
-  constructor(private readonly options: Ort.InferenceSession.SessionOptions) {}
+  /** Of float32, `gram` takes the place of sessions. */
+  constructor(
+    private readonly options: Ort.InferenceSession.SessionOptions,
+    private readonly gram?: Engine['gram'],
+  ) {}
 
   /** With `minus`, a − minus takes the place of a. One byte of `mask` a row, 0 leaves it out. */
   async of(a: Rows, b: Rows, mask: Uint8Array, minus?: Rows): Promise<ProductSum> {
+    const isFloat = [a, b, ...(minus ? [minus] : [])].every(({ tensor }) => tensor.type === 'float32');
+    if (this.gram && isFloat) return floatSums(this.gram, a, b, mask, minus);
     const key = `${a.tensor.type} ${b.tensor.type} ${minus !== undefined}`;
     let session = this.sessions.get(key);
     if (session === undefined) {

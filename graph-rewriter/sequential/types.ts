@@ -27,7 +27,7 @@ export interface SequentialRequest extends Pick<
   readonly bias?: 'existing' | 'always' | 'never';
   /** The input whose zeros mark rows to leave out; `attention_mask` where there is one when absent, false for none. */
   readonly mask?: string | false;
-  /** Bytes of activations held in memory; what comes on top is kept in temporary files. 1 GiB when absent. */
+  /** Bytes of activations held in memory; what comes on top is kept in temporary files. 512 MiB when absent. */
   readonly stateLimit?: number;
   readonly engine?: Engine;
   /** For the sessions that run the parts of the network. */

@@ -32,6 +32,11 @@ export interface Addon {
   runtimes(): NativeRuntime[];
   /** Tries the library in the runtime loaded from `runtimePath`, then adds it to every session created from now on. */
   register(runtimePath: string, library: string): void;
+  /** The same for sessions that this thread creates until `endChoice`, whatever is registered; also to be ended where it throws. */
+  choose(runtimePath: string, library: string): void;
+  /** Sessions that this thread creates until `endChoice` do not get the library, although it is registered. */
+  exclude(library: string): void;
+  endChoice(): void;
   /** Takes the library away from every runtime; false where it was not registered. */
   unregister(library: string): boolean;
   /** What the library's BlockrankBuildInfo() returns (JSON); null where it exports none. */
@@ -71,6 +76,8 @@ export interface LinearAlgebra extends Pick<
     batch: number,
     add: boolean,
   ): void;
+  /** product = aᵀ·b of a [rows, n] and b [rows, m], which may be one. */
+  gram(a: Float32Array, b: Float32Array, rows: number, n: number, m: number, product: Float32Array): void;
   couple(
     data: Float64Array,
     outer: number,
@@ -113,6 +120,5 @@ export interface LinearAlgebra extends Pick<
 
 /** @throws BlockrankError NATIVE_MISSING with every place that was tried. */
 export function loadAddon(): Addon {
-  const require = createRequire(import.meta.url);
-  return findNativeFile('blockrank.node', (path) => require(path) as Addon);
+  return findNativeFile('blockrank.node', (path) => createRequire(path)(path) as Addon);
 }

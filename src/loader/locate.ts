@@ -6,6 +6,8 @@ import { BlockrankError } from '../../graph-rewriter/errors.js';
 
 /** Overrides where libblockrank.so is looked for. */
 export const LIBRARY_VARIABLE = 'BLOCKRANK_LIBRARY';
+/** Names the folder of blockrank.node and libblockrank.so where they do not lie in blockrank's own: a build of one's own, a bundle. */
+export const FOLDER_VARIABLE = 'BLOCKRANK_NATIVE';
 
 const SUPPORTED = ['linux-x64', 'linux-arm64'];
 const PLATFORM = `${process.platform}-${process.arch}`;
@@ -25,8 +27,15 @@ function packageName(manifest: string): unknown {
 
 /** Prebuilt files come first: they are what npm installed; a build made on this machine has none beside it. */
 function candidates(file: string): string[] {
-  const root = packageRoot();
+  const named = process.env[FOLDER_VARIABLE];
+  if (named) return [resolve(named, file)];
+  const root = unpacked(packageRoot());
   return [join(root, 'prebuilds', PLATFORM, file), join(root, 'build', 'Release', file)];
+}
+
+/** Electron shows files inside app.asar to Node, but the dynamic loader needs the ones that lie beside the archive. */
+function unpacked(folder: string): string {
+  return folder.replace(/\.asar(?=[\\/])/, '.asar.unpacked');
 }
 
 /**

@@ -39,14 +39,29 @@ let own: string | undefined;
  * LIBRARY_INCOMPATIBLE; nothing is registered then.
  */
 export function register(options: RegisterOptions = {}): RegistrationInfo {
-  const info = registerEverywhere(options.library ?? locateLibrary());
+  const info = registerEverywhere(options.library ?? locateLibrary(), 'register');
   own = info.library;
   return info;
 }
 
-/** Real path of what `register` registered last in this thread. */
-export function ownLibrary(): string | undefined {
-  return own;
+/**
+ * Sessions that this thread creates have the operators or not, whatever is registered and whatever other threads do, until the
+ * function that is given back is called. A thread has one such choice at a time.
+ *
+ * @throws BlockrankError as `register`, where the operators are wanted.
+ */
+export function chooseForThread(wanted: boolean): () => void {
+  const end = () => {
+    withoutNative(() => loadAddon().endChoice());
+  };
+  try {
+    if (wanted) registerEverywhere(own ?? locateLibrary(), 'choose');
+    else withoutNative(() => loadAddon().exclude(registeredName(own ?? locateLibrary())));
+  } catch (error) {
+    end();
+    throw error;
+  }
+  return end;
 }
 
 /**
@@ -54,13 +69,18 @@ export function ownLibrary(): string | undefined {
  * them. Does nothing where nothing is registered.
  */
 export function unregister(): void {
-  try {
-    unregisterCustomOpsLibrary(own ?? locateLibrary());
-  } catch (error) {
-    // Without native files nothing can be registered.
-    if (!(error instanceof BlockrankError)) throw error;
-  }
+  withoutNative(() => unregisterCustomOpsLibrary(own ?? locateLibrary()));
   own = undefined;
+}
+
+/** Undefined without native files, where nothing can be registered. */
+function withoutNative<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof BlockrankError) return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -71,7 +91,7 @@ export function unregister(): void {
  * @throws BlockrankError as `register`.
  */
 export function registerCustomOpsLibrary(path: string): void {
-  registerEverywhere(path);
+  registerEverywhere(path, 'register');
 }
 
 /** Undoes `registerCustomOpsLibrary`. Does nothing where that library is not registered. */
@@ -87,7 +107,7 @@ function registeredName(path: string): string {
   }
 }
 
-function registerEverywhere(path: string): RegistrationInfo {
+function registerEverywhere(path: string, how: 'register' | 'choose'): RegistrationInfo {
   const addon = loadAddon();
   const library = checkLibraryFile(path);
   const runtimes = loadedRuntimes(addon);
@@ -99,11 +119,11 @@ function registerEverywhere(path: string): RegistrationInfo {
   const skipped: RegistrationInfo['skipped'][number][] = [];
   for (const runtime of runtimes) {
     const { path, version } = runtime;
-    const failure = tryRegister(addon, runtime, library);
+    const failure = tryRegister(() => addon[how](runtime.path, library), runtime, library);
     if (!failure) done.push({ path, version });
     else if (!required.includes(runtime)) skipped.push({ path, version, reason: failure.message });
     else {
-      if (!known) addon.unregister(library);
+      if (!known && how === 'register') addon.unregister(library);
       throw failure;
     }
   }
@@ -128,9 +148,9 @@ function loadedRuntimes(addon: Addon): NativeRuntime[] {
   );
 }
 
-function tryRegister(addon: Addon, runtime: NativeRuntime, library: string): BlockrankError | null {
+function tryRegister(action: () => void, runtime: NativeRuntime, library: string): BlockrankError | null {
   try {
-    addon.register(runtime.path, library);
+    action();
     return null;
   } catch (cause) {
     const { code, message } = cause as { code: ErrorCode; message: string };

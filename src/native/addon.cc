@@ -35,10 +35,11 @@ napi_value Runtimes(napi_env env, napi_callback_info) {
   return array;
 }
 
-// register(runtimePath, library)
+// register(runtimePath, library) and choose(runtimePath, library)
+template <Scope scope>
 napi_value Register(napi_env env, napi_callback_info info) {
   const auto [runtime, library] = StringArguments<2>(env, info);
-  if (const auto problem = RegisterLibrary(runtime, library)) {
+  if (const auto problem = RegisterLibrary(runtime, library, scope)) {
     napi_throw_error(env, problem->code, problem->message.c_str());
   }
   return nullptr;
@@ -50,6 +51,19 @@ napi_value Unregister(napi_env env, napi_callback_info info) {
   napi_value result = nullptr;
   napi_get_boolean(env, UnregisterLibrary(library), &result);
   return result;
+}
+
+// exclude(library)
+napi_value Exclude(napi_env env, napi_callback_info info) {
+  const auto [library] = StringArguments<1>(env, info);
+  ExcludeLibrary(library);
+  return nullptr;
+}
+
+// endChoice()
+napi_value EndThreadsChoice(napi_env, napi_callback_info) {
+  EndChoice();
+  return nullptr;
 }
 
 // buildInfo(library) → the text that its BlockrankBuildInfo() returns, null where it has none.
@@ -91,8 +105,10 @@ napi_value Guarded(napi_env env, napi_callback_info info) {
     return Function(env, info);
   } catch (const std::exception& e) {
     napi_throw_error(env, kHookFailed, e.what());
-    return nullptr;
+  } catch (...) {
+    napi_throw_error(env, kHookFailed, "an exception of unknown type");
   }
+  return nullptr;
 }
 
 template <napi_callback Function>
@@ -108,7 +124,10 @@ void Export(napi_env env, napi_value exports, const char* name) {
 NAPI_MODULE_INIT() {
   using namespace blockrank;
   Export<Runtimes>(env, exports, "runtimes");
-  Export<Register>(env, exports, "register");
+  Export<Register<Scope::kProcess>>(env, exports, "register");
+  Export<Register<Scope::kThread>>(env, exports, "choose");
+  Export<Exclude>(env, exports, "exclude");
+  Export<EndThreadsChoice>(env, exports, "endChoice");
   Export<Unregister>(env, exports, "unregister");
   Export<BuildInfo>(env, exports, "buildInfo");
   Export<LoadError>(env, exports, "loadError");

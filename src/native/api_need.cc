@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <utility>
 
 namespace blockrank {
@@ -10,11 +11,11 @@ namespace {
 // The runtimes watched so far. Kept for good: a library may hold on to the base that it was given.
 struct Watched {
   Runtime runtime;
-  CustomOpDomainAdd::Function add_op = nullptr;
+  std::atomic<CustomOpDomainAdd::Function> add_op{nullptr};
 };
 auto& g_watched = *new std::array<Watched, kMaxRuntimes>;
 size_t g_watched_count = 0;
-const Watched* g_current = nullptr;
+std::atomic<const Watched*> g_current{nullptr};
 
 thread_local ApiNeed* t_need = nullptr;  // set on the thread that runs the trial, while it does
 
@@ -35,18 +36,18 @@ OrtStatus* NotInThisRuntime() {
 }
 
 void FillStandIn(ApiTable* table) {
-  const auto rest = std::copy_n(table, kSlotsOfOldestApi, g_stand_in.begin());
-  std::fill(rest, g_stand_in.end(), reinterpret_cast<void*>(NotInThisRuntime));
+  for (size_t i = 0; i < kStandInSlots; ++i)
+    g_stand_in[i] = i < kSlotsOfOldestApi ? LoadEntry(table, i) : reinterpret_cast<void*>(NotInThisRuntime);
 }
 
 ApiTable* WatchedGetApi(uint32_t version) {
-  const Runtime& runtime = g_current->runtime;
+  const Runtime& runtime = g_current.load()->runtime;
   if (version <= runtime.api) return runtime.base->GetApi(version);
   Note(version, "");
   return g_stand_in.data();
 }
 
-const char* WatchedGetVersionString() { return g_current->runtime.version.c_str(); }
+const char* WatchedGetVersionString() { return g_current.load()->runtime.version.c_str(); }
 
 constexpr OrtApiBase kWatchedBase = {WatchedGetApi, WatchedGetVersionString};
 
@@ -56,7 +57,7 @@ template <size_t Index>
 OrtStatus* AddWatchedOp(OrtCustomOpDomain* domain, const OrtCustomOp* op) {
   const Watched& watched = g_watched[Index];
   if (op && op->version > watched.runtime.api) Note(op->version, op->GetName(op));
-  return watched.add_op(domain, op);
+  return watched.add_op.load()(domain, op);
 }
 
 template <size_t... Index>
@@ -83,13 +84,14 @@ class AddWatch {
   explicit AddWatch(Watched& watched)
       : slot_(watched.runtime.table + CustomOpDomainAdd::kPosition),
         ours_(reinterpret_cast<void*>(kAdders[&watched - g_watched.data()])) {
-    watched.add_op = CustomOpDomainAdd::In(watched.runtime.table);
-    before_ = reinterpret_cast<void*>(watched.add_op);
+    const auto add_op = CustomOpDomainAdd::In(watched.runtime.table);
+    watched.add_op = add_op;
+    before_ = reinterpret_cast<void*>(add_op);
     failure = WritePointer(slot_, ours_);
   }
   ~AddWatch() {
     t_need = nullptr;
-    if (*slot_ == ours_) WritePointer(slot_, before_);
+    if (__atomic_load_n(slot_, __ATOMIC_ACQUIRE) == ours_) WritePointer(slot_, before_);
   }
   AddWatch(const AddWatch&) = delete;
   AddWatch& operator=(const AddWatch&) = delete;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <memory>
+#include <exception>
 #include <mutex>
 #include <utility>
 
@@ -18,15 +18,53 @@ struct Hook {
   Runtime runtime;
   CreateSessionOptionsFn original = nullptr;  // what stood in the table before us
   bool installed = false;  // we are in the table, or in the chain of someone who hooked after us
-  std::shared_ptr<const Libraries> libraries = std::make_shared<Libraries>();
+  Libraries libraries;
 };
 
 // Not destroyed at exit either, when other threads may still create sessions.
 auto& g_hooks = *new std::array<Hook, kMaxRuntimes>;
 size_t g_hook_count = 0;
 
-std::mutex g_state_mutex;         // guards g_hooks; held for moments only
+std::mutex g_state_mutex;         // guards g_hooks and g_choosers; held for moments only
 std::mutex g_registration_mutex;  // one registration at a time; held while foreign code runs
+
+size_t g_choosers = 0;  // threads with a choice of their own, for which the hooks stay
+
+void RemoveIdleHooks();
+
+// What this thread's sessions have of one library, whatever is registered. Ends with the thread at the
+// latest.
+class Choice {
+ public:
+  ~Choice() { End(); }
+
+  void Begin(const std::string& library, bool wanted) {
+    std::lock_guard lock(g_state_mutex);
+    if (library_.empty()) ++g_choosers;
+    library_ = library;
+    wanted_ = wanted;
+  }
+
+  void End() {
+    std::lock_guard lock(g_state_mutex);
+    if (library_.empty()) return;
+    library_.clear();
+    if (--g_choosers == 0) RemoveIdleHooks();
+  }
+
+  void Apply(Libraries* libraries) const {
+    if (library_.empty()) return;
+    const auto found = std::find(libraries->begin(), libraries->end(), library_);
+    if (wanted_ && found == libraries->end()) libraries->push_back(library_);
+    if (!wanted_ && found != libraries->end()) libraries->erase(found);
+  }
+
+ private:
+  std::string library_;  // empty: no choice
+  bool wanted_ = false;
+};
+
+thread_local Choice t_choice;
 
 OrtStatus* RegisterWith(ApiTable* table, OrtSessionOptions* options, const std::string& library) {
   OrtStatus* status = RegisterCustomOpsLibrary::In(table)(options, library.c_str());
@@ -37,10 +75,10 @@ OrtStatus* RegisterWith(ApiTable* table, OrtSessionOptions* options, const std::
   return CreateStatus::In(table)(kOrtFail, message.c_str());
 }
 
-OrtStatus* CreateHookedOptions(size_t index, OrtSessionOptions** out) noexcept {
+OrtStatus* CreateHookedOptions(size_t index, OrtSessionOptions** out) {
   ApiTable* table;
   CreateSessionOptionsFn original;
-  std::shared_ptr<const Libraries> libraries;
+  Libraries libraries;
   {
     std::lock_guard lock(g_state_mutex);
     const Hook& hook = g_hooks[index];
@@ -48,8 +86,9 @@ OrtStatus* CreateHookedOptions(size_t index, OrtSessionOptions** out) noexcept {
     original = hook.original;
     libraries = hook.libraries;
   }
+  t_choice.Apply(&libraries);
   if (OrtStatus* status = original(out)) return status;
-  for (const std::string& library : *libraries) {
+  for (const std::string& library : libraries) {
     if (OrtStatus* status = RegisterWith(table, *out, library)) {
       ReleaseSessionOptions::In(table)(*out);
       *out = nullptr;
@@ -62,8 +101,12 @@ OrtStatus* CreateHookedOptions(size_t index, OrtSessionOptions** out) noexcept {
 // The hooked function has no parameter to say which table it was called through, so each table gets a
 // function of its own.
 template <size_t Index>
-OrtStatus* Trampoline(OrtSessionOptions** out) {
-  return CreateHookedOptions(Index, out);
+OrtStatus* Trampoline(OrtSessionOptions** out) noexcept {
+  try {
+    return CreateHookedOptions(Index, out);
+  } catch (const std::exception& e) {
+    return CreateStatus::In(g_hooks[Index].runtime.table)(kOrtFail, e.what());
+  }
 }
 
 template <size_t... Index>
@@ -73,11 +116,6 @@ constexpr std::array<CreateSessionOptionsFn, sizeof...(Index)> MakeTrampolines(
 }
 
 constexpr auto kTrampolines = MakeTrampolines(std::make_index_sequence<kMaxRuntimes>());
-
-CreateSessionOptionsFn InTable(ApiTable* table) {
-  return reinterpret_cast<CreateSessionOptionsFn>(
-      __atomic_load_n(table + CreateSessionOptions::kPosition, __ATOMIC_ACQUIRE));
-}
 
 std::optional<Problem> PutInTable(const Runtime& runtime, CreateSessionOptionsFn fn) {
   const auto failure =
@@ -105,7 +143,7 @@ Hook* FindOrAddHook(const Runtime& runtime) {
 
 std::optional<Problem> Install(Hook& hook) {
   const CreateSessionOptionsFn trampoline = kTrampolines[&hook - g_hooks.data()];
-  const CreateSessionOptionsFn current = InTable(hook.runtime.table);
+  const CreateSessionOptionsFn current = CreateSessionOptions::In(hook.runtime.table);
   const bool overwritten = hook.installed && current == hook.original;
   if (current == trampoline || (hook.installed && !overwritten)) return std::nullopt;
   hook.original = current;
@@ -117,9 +155,14 @@ std::optional<Problem> Install(Hook& hook) {
 // Where someone hooked after us, our function stays in their chain and passes every call through.
 void Remove(Hook& hook) {
   const CreateSessionOptionsFn trampoline = kTrampolines[&hook - g_hooks.data()];
-  if (hook.installed && InTable(hook.runtime.table) == trampoline) {
+  if (hook.installed && CreateSessionOptions::In(hook.runtime.table) == trampoline) {
     hook.installed = PutInTable(hook.runtime, hook.original).has_value();
   }
+}
+
+void RemoveIdleHooks() {
+  for (size_t i = 0; i < g_hook_count; ++i)
+    if (g_hooks[i].libraries.empty()) Remove(g_hooks[i]);
 }
 
 bool Contains(const Libraries& libraries, const std::string& library) {
@@ -130,8 +173,8 @@ bool Contains(const Libraries& libraries, const std::string& library) {
 std::pair<CreateSessionOptionsFn, Libraries> Registered(ApiTable* table) {
   std::lock_guard lock(g_state_mutex);
   const Hook* hook = FindHook(table);
-  if (!hook) return {InTable(table), {}};
-  return {hook->installed ? hook->original : InTable(table), *hook->libraries};
+  if (!hook) return {CreateSessionOptions::In(table), {}};
+  return {hook->installed ? hook->original : CreateSessionOptions::In(table), hook->libraries};
 }
 
 std::variant<Runtime, Problem> InspectLoaded(const std::string& path) {
@@ -152,7 +195,7 @@ std::vector<RuntimeState> ListRuntimes() {
     if (const Runtime* runtime = std::get_if<Runtime>(&inspected)) {
       state.version = runtime->version;
       std::lock_guard lock(g_state_mutex);
-      if (const Hook* hook = FindHook(runtime->table)) state.libraries = *hook->libraries;
+      if (const Hook* hook = FindHook(runtime->table)) state.libraries = hook->libraries;
     } else {
       state.problem = std::get<Problem>(std::move(inspected));
     }
@@ -161,7 +204,8 @@ std::vector<RuntimeState> ListRuntimes() {
   return states;
 }
 
-std::optional<Problem> RegisterLibrary(const std::string& runtime_path, const std::string& library) {
+std::optional<Problem> RegisterLibrary(const std::string& runtime_path, const std::string& library,
+                                       Scope scope) {
   std::lock_guard registration(g_registration_mutex);
   auto inspected = InspectLoaded(runtime_path);
   if (Problem* problem = std::get_if<Problem>(&inspected)) return std::move(*problem);
@@ -171,6 +215,7 @@ std::optional<Problem> RegisterLibrary(const std::string& runtime_path, const st
   PinImage(reinterpret_cast<const void*>(&CreateHookedOptions));
   PinImage(runtime.table);
 
+  if (scope == Scope::kThread) t_choice.Begin(library, true);
   auto [create_options, libraries] = Registered(runtime.table);
   if (!Contains(libraries, library)) {
     if (auto problem = TryLibrary(runtime, create_options, libraries, library)) return problem;
@@ -181,7 +226,7 @@ std::optional<Problem> RegisterLibrary(const std::string& runtime_path, const st
   Hook* hook = FindOrAddHook(runtime);
   if (!hook) return TooManyRuntimes();
   if (auto problem = Install(*hook)) return problem;
-  hook->libraries = std::make_shared<const Libraries>(std::move(libraries));
+  if (scope == Scope::kProcess) hook->libraries = std::move(libraries);
   return std::nullopt;
 }
 
@@ -191,14 +236,16 @@ bool UnregisterLibrary(const std::string& library) {
   bool found = false;
   for (size_t i = 0; i < g_hook_count; ++i) {
     Hook& hook = g_hooks[i];
-    if (!Contains(*hook.libraries, library)) continue;
+    if (!Contains(hook.libraries, library)) continue;
     found = true;
-    Libraries rest = *hook.libraries;
-    rest.erase(std::find(rest.begin(), rest.end(), library));
-    if (rest.empty()) Remove(hook);
-    hook.libraries = std::make_shared<const Libraries>(std::move(rest));
+    hook.libraries.erase(std::find(hook.libraries.begin(), hook.libraries.end(), library));
   }
+  if (g_choosers == 0) RemoveIdleHooks();
   return found;
 }
+
+void ExcludeLibrary(const std::string& library) { t_choice.Begin(library, false); }
+
+void EndChoice() { t_choice.End(); }
 
 }  // namespace blockrank

@@ -37,12 +37,17 @@ constexpr size_t kSlotsOfOldestApi = 285;  // entries that every supported runti
 constexpr int kOrtFail = 1;
 constexpr int kOrtLogWarning = 2;
 
+// Entries change while other threads read them: ours, and those of whoever hooks beside us.
+inline void* LoadEntry(ApiTable* table, size_t position) {
+  return __atomic_load_n(table + position, __ATOMIC_ACQUIRE);
+}
+
 // Position in the table and type of each function that the loader calls.
 template <size_t Position, typename Fn>
 struct ApiSlot {
   static constexpr size_t kPosition = Position;
   using Function = Fn;
-  static Fn In(ApiTable* table) { return reinterpret_cast<Fn>(table[Position]); }
+  static Fn In(ApiTable* table) { return reinterpret_cast<Fn>(LoadEntry(table, Position)); }
 };
 
 using CreateStatus = ApiSlot<0, OrtStatus* (*)(int code, const char* message)>;

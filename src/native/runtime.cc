@@ -7,13 +7,13 @@ namespace {
 
 template <typename... Slots>
 bool AllInImage(ApiTable* table, const void* image) {
-  return (InSameImage(table[Slots::kPosition], image) && ...);
+  return (InSameImage(LoadEntry(table, Slots::kPosition), image) && ...);
 }
 
 bool LooksLikeApiTable(ApiTable* table, const void* image) {
   // The two entries that get replaced may already lead to somebody else's function, in another image.
-  return InSameImage(table, image) && InAnyImage(table[CreateSessionOptions::kPosition]) &&
-         InAnyImage(table[CustomOpDomainAdd::kPosition]) &&
+  return InSameImage(table, image) && InAnyImage(LoadEntry(table, CreateSessionOptions::kPosition)) &&
+         InAnyImage(LoadEntry(table, CustomOpDomainAdd::kPosition)) &&
          AllInImage<CreateStatus, GetErrorMessage, CreateEnv, CreateSessionFromArray, SetIntraOpNumThreads,
                     ReleaseEnv, ReleaseStatus, ReleaseSession, ReleaseSessionOptions,
                     RegisterCustomOpsLibrary>(table, image);

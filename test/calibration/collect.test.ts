@@ -203,6 +203,23 @@ describe('collectCovariances', () => {
     expectClose(once.get('x')!.matrix, expectedCovariance([whole], IN), 1e-6);
   });
 
+  it('ends where every tensor has enough rows for each of its features', async () => {
+    const inputs = Array.from({ length: 6 }, () => feed([1, IN, IN]));
+    const few = await collect(encodeModel(denseGraph, 17), {
+      tensors: ['h', 'x'],
+      inputs,
+      rowsPerFeature: 2,
+    });
+    expect(few.get('h')).to.include({ samples: 2 * IN });
+    expectClose(few.get('x')!.matrix, expectedCovariance(inputs.slice(0, 2), IN), 1e-6);
+    const all = await collect(encodeModel(denseGraph, 17), {
+      tensors: ['h', 'x'],
+      inputs,
+      rowsPerFeature: 99,
+    });
+    expect(all.get('h')).to.include({ samples: 6 * IN });
+  });
+
   it('says that it saw nothing: no batch, empty batches', async () => {
     for (const none of [[], [{ x: new ort.Tensor('float32', new Float32Array(0), [2, 0, IN]) }]]) {
       const empty = await collect(encodeModel(denseGraph, 13), { tensors: ['h'], inputs: none });

@@ -2,8 +2,8 @@
 // caller relies on (guards, graphs, streams, independence of tokens, messages). Prints one line per group;
 // exits with 1 on a failure.
 //
-//   check_cuda [random shapes, default 1000] [quick]     quick: tiles and token counts only; 0 shapes for
-//   compute-sanitizer
+//   check_cuda [random shapes, default 1000] [quick]     quick: tiles and token counts only
+//   check_cuda sanitize                                  each kernel a few times, for compute-sanitizer
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -138,6 +138,33 @@ void CheckInt8() {
     }
 }
 
+// float32 on its tiles (strides of 4 elements) and off them (rank 25), exact and in tf32.
+void CheckFloat32() {
+  Group group("float32 and tf32");
+  uint64_t seed = 7000;
+  for (const int tf32 : {0, 1})
+    for (const auto structure : {BLOCKRANK_CUDA_BLAST, BLOCKRANK_CUDA_MONARCH, BLOCKRANK_CUDA_LOW_RANK})
+      for (const int64_t rank : {25, 52, 160})
+        for (const int64_t tokens : {1, 5, 63, 64, 65, 130, 300}) {
+          const bool low_rank = structure == BLOCKRANK_CUDA_LOW_RANK;
+          blockrank_cuda_layer layer =
+              Layer(structure, 404, 333, low_rank ? 1 : 5, low_rank ? 1 : 4, rank, kF32, kF32);
+          layer.allow_tf32 = tf32;
+          layer.activation = static_cast<blockrank_cuda_activation>(seed % 5);
+          layer.bias = static_cast<blockrank_cuda_bias>(seed % 3);
+          if (structure == BLOCKRANK_CUDA_MONARCH)
+            layer.output_order = static_cast<blockrank_cuda_order>(seed % 2);
+          group.Add(Check(RandomCase(layer, tokens, ++seed)));
+        }
+  // Large tiles, and rows too long for a chunk of one tile.
+  for (const int tf32 : {0, 1})
+    for (const int64_t tokens : {1, 200, 700}) {
+      blockrank_cuda_layer layer = Layer(BLOCKRANK_CUDA_BLAST, 2048, 2048, 16, 16, 256, kF32, kF32);
+      layer.allow_tf32 = tf32;
+      group.Add(Check(RandomCase(layer, tokens, ++seed)));
+    }
+}
+
 void CheckTokenCounts() {
   Group group("token counts around tiles");
   uint64_t seed = 10000;
@@ -167,40 +194,67 @@ void CheckBlocks() {
       }
 }
 
-// Every row of the tile tables, whether or not the dispatcher would choose it.
+// Every row of the tile tables, whether or not the dispatcher would choose it; dims: in, out, b_in, b_out, r.
+void CheckTilesOn(Group& group, blockrank_cuda_type type, int64_t tokens, const std::vector<int64_t>& dims,
+                  uint64_t seed) {
+  const auto layer = Layer(BLOCKRANK_CUDA_BLAST, dims[0], dims[1], dims[2], dims[3], dims[4], type, type);
+  const Case c = RandomCase(layer, tokens, seed);
+  DeviceCase device(c);
+  const Expected expected = Reference(c, TokensToCheck(c));
+  const auto run = [&](const Choice& choice) {
+    Verdict verdict = Compare(
+        c, expected, Decode(type, device.Run([&](cudaStream_t stream) {
+          CheckCuda(Enqueue(device.plan(), choice, device.tensors(), tokens, device.workspace(), stream),
+                    "Enqueue");
+        })));
+    const char* stage1 =
+        choice.program == Program::kBlast ? kBlastTiles[choice.stage1].name : kGemmTiles[choice.stage1].name;
+    verdict.message = std::string(stage1) + " / " + kGemmTiles[choice.stage2].name + ": " + verdict.message;
+    group.Add(verdict);
+  };
+  for (int row = 0; row < kBlastTileCount; ++row)
+    if (CanUse(kBlastTiles[row], ShapeOf(device.plan()), device.plan().device))
+      run({Program::kBlast, row, kGemmTileCount - 1, "", "", 2});
+  // Unfused BLAST runs each GEMM tile as stage 1 and as stage 2; its scratch is t and z, what the general
+  // path has too.
+  for (int row = 0; row < kGemmTileCount; ++row)
+    if (CanUse(kGemmTiles[row], ShapeOf(device.plan()), device.plan().device))
+      run({Program::kTensor, row, row, "", "", 3});
+}
+
 void CheckTiles() {
   Group group("every tile");
   uint64_t seed = 30000;
   for (const auto type : {kF16, kBf16})
     for (const int64_t tokens : {5, 130, 300})
       for (const auto& dims : std::vector<std::vector<int64_t>>{
-               {1152, 640, 9, 4, 136}, {640, 784, 16, 16, 264}, {632, 776, 16, 16, 264}, {96, 40, 2, 3, 8}}) {
-        const auto layer =
-            Layer(BLOCKRANK_CUDA_BLAST, dims[0], dims[1], dims[2], dims[3], dims[4], type, type);
-        const Case c = RandomCase(layer, tokens, ++seed);
-        DeviceCase device(c);
-        const Expected expected = Reference(c, TokensToCheck(c));
-        const auto run = [&](const Choice& choice) {
-          Verdict verdict = Compare(c, expected, Decode(type, device.Run([&](cudaStream_t stream) {
-                                      CheckCuda(Enqueue(device.plan(), choice, device.tensors(), tokens,
-                                                        device.workspace(), stream),
-                                                "Enqueue");
-                                    })));
-          const char* stage1 = choice.program == Program::kBlast ? kBlastTiles[choice.stage1].name
-                                                                 : kGemmTiles[choice.stage1].name;
-          verdict.message =
-              std::string(stage1) + " / " + kGemmTiles[choice.stage2].name + ": " + verdict.message;
-          group.Add(verdict);
-        };
-        for (int row = 0; row < kBlastTileCount; ++row)
-          if (CanUse(kBlastTiles[row], ShapeOf(device.plan()), device.plan().device))
-            run({Program::kBlast, row, kGemmTileCount - 1, "", "", 2});
-        // Unfused BLAST runs each GEMM tile as stage 1 and as stage 2; its scratch is t and z, what the
-        // general path has too.
-        for (int row = 0; row < kGemmTileCount; ++row)
-          if (CanUse(kGemmTiles[row], ShapeOf(device.plan()), device.plan().device))
-            run({Program::kTensor, row, row, "", "", 3});
+               {1152, 640, 9, 4, 136}, {640, 784, 16, 16, 264}, {632, 776, 16, 16, 264}, {96, 40, 2, 3, 8}})
+        CheckTilesOn(group, type, tokens, dims, ++seed);
+}
+
+// Every kernel on the smallest shapes that reach its branches: clusters, splits of k, rings that wrap, tails.
+void CheckForSanitizer() {
+  Group group("each kernel a few times");
+  uint64_t seed = 90000;
+  for (const auto structure : {BLOCKRANK_CUDA_BLAST, BLOCKRANK_CUDA_MONARCH, BLOCKRANK_CUDA_LOW_RANK}) {
+    const int64_t b = structure == BLOCKRANK_CUDA_LOW_RANK ? 1 : 4;
+    for (const int64_t tokens : {1, 8, 16, 70})
+      for (const auto factor : {kBf16, BLOCKRANK_CUDA_INT8}) {
+        blockrank_cuda_layer layer = Layer(structure, 2048, 72, b, b, 32, kBf16, factor);
+        layer.scale_type = kF16;
+        layer.bias = BLOCKRANK_CUDA_BIAS_VECTOR;
+        group.Add(Check(RandomCase(layer, tokens, ++seed)));
       }
+    group.Add(Check(RandomCase(Layer(structure, 136, 72, b, b, 24, kBf16, kBf16), 40, ++seed)));  // mma.sync
+    for (const int tf32 : {0, 1}) {
+      blockrank_cuda_layer layer = Layer(structure, 136, 72, b, b, 24, kF32, kF32);
+      layer.allow_tf32 = tf32;
+      group.Add(Check(RandomCase(layer, 70, ++seed)));
+    }
+    group.Add(Check(RandomCase(Layer(structure, 100, 30, b, b, 7, kF16, kF32), 9, ++seed)));  // general
+  }
+  CheckTilesOn(group, kBf16, 300, {640, 784, 16, 16, 264}, ++seed);
+  CheckTilesOn(group, kBf16, 130, {256, 40, 2, 3, 8}, ++seed);
 }
 
 // The reference's 19 layers (BLAST and Monarch), a few tokens of each checked.
@@ -403,13 +457,19 @@ void CheckMessages() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const bool sanitize = argc > 1 && strcmp(argv[1], "sanitize") == 0;
   const int shapes = argc > 1 ? atoi(argv[1]) : 1000;
   const bool quick = argc > 2 && strcmp(argv[2], "quick") == 0;
   try {
+    if (sanitize) {
+      CheckForSanitizer();
+      return Group::failures == 0 ? 0 : 1;
+    }
     CheckMessages();
     CheckTiles();
     CheckTokenCounts();
     CheckInt8();
+    CheckFloat32();
     if (!quick) {
       CheckTypesAndEpilogues();
       CheckBlocks();

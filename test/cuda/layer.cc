@@ -54,7 +54,9 @@ class TokenReference {
         q_(CeilDiv(l_.out, l_.b_out)),
         int8_(l_.factor_type == BLOCKRANK_CUDA_INT8),
         kept_rounding_(l_.io_type == l_.factor_type || int8_ ? UnitRoundoff(l_.io_type) : kFloat),
-        factor_rounding_(int8_ ? kept_rounding_ : 0) {}
+        factor_rounding_(int8_        ? kept_rounding_
+                         : IsTf32(l_) ? std::sqrt(2.0) * 0x1p-11
+                                      : 0) {}
 
   void Run(int64_t token, double* y, double* deviation) const {
     for (int64_t o = 0; o < l_.out; ++o) y[o] = deviation[o] = 0;
@@ -67,6 +69,11 @@ class TokenReference {
 
  private:
   static constexpr double kFloat = 1.0 / (1 << 24);
+
+  static bool IsTf32(const blockrank_cuda_layer& l) {
+    return l.allow_tf32 != 0 && l.io_type == BLOCKRANK_CUDA_FLOAT32 &&
+           l.factor_type == BLOCKRANK_CUDA_FLOAT32;
+  }
 
   // Σ_c v[row, c]·x[c] over block j; v's rows have `in` columns.
   Noisy InputProduct(int64_t token, int64_t row, int64_t j) const {
@@ -147,7 +154,7 @@ class TokenReference {
   int64_t p_, q_;
   bool int8_;
   double kept_rounding_;    // of t and z
-  double factor_rounding_;  // of int8 factors that are widened to 16 bits
+  double factor_rounding_;  // of a product: int8 factors are widened to 16 bits, tf32 rounds both operands
 };
 
 }  // namespace
@@ -260,11 +267,11 @@ std::string Describe(const Case& c) {
   const blockrank_cuda_layer& l = c.layer;
   char text[256];
   snprintf(text, sizeof text,
-           "%s %lld→%lld b %lld×%lld r %lld, %s x %s, activation %d, order %d, bias %d, %lld tokens",
+           "%s %lld→%lld b %lld×%lld r %lld, %s x %s%s, activation %d, order %d, bias %d, %lld tokens",
            structures[l.structure], static_cast<long long>(l.in), static_cast<long long>(l.out),
            static_cast<long long>(l.b_in), static_cast<long long>(l.b_out), static_cast<long long>(l.r),
-           types[l.io_type], types[l.factor_type], l.activation, l.output_order, l.bias,
-           static_cast<long long>(c.tokens));
+           types[l.io_type], types[l.factor_type], l.allow_tf32 ? " in tf32" : "", l.activation,
+           l.output_order, l.bias, static_cast<long long>(c.tokens));
   return text;
 }
 

@@ -43,17 +43,8 @@ class Arguments {
     return value;
   }
 
-  /// A Float64Array; `Needs` says how much of it is used.
-  double* Doubles() {
-    napi_typedarray_type type = napi_int8_array;
-    void* data = nullptr;
-    length_ = 0;
-    if (napi_get_typedarray_info(env_, values_[at_++], &type, &length_, &data, nullptr, nullptr) != napi_ok ||
-        type != napi_float64_array)
-      throw std::invalid_argument("expected a Float64Array as argument " + std::to_string(at_));
-    lengths_[arrays_++] = length_;
-    return static_cast<double*>(data);
-  }
+  double* Doubles() { return static_cast<double*>(Array(napi_float64_array, "Float64Array")); }
+  float* Floats() { return static_cast<float*>(Array(napi_float32_array, "Float32Array")); }
 
   /// That the array taken as number `index` holds at least as much.
   void Require(int index, int64_t length) const {
@@ -70,12 +61,22 @@ class Arguments {
   }
 
  private:
+  /// `Require` says how much of it is used.
+  void* Array(napi_typedarray_type expected, const char* name) {
+    napi_typedarray_type type = napi_int8_array;
+    void* data = nullptr;
+    size_t& length = lengths_[arrays_++];
+    if (napi_get_typedarray_info(env_, values_[at_++], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+        type != expected)
+      throw std::invalid_argument(std::string("expected a ") + name + " as argument " + std::to_string(at_));
+    return data;
+  }
+
   static constexpr int kMost = 12;
   napi_env env_;
   napi_value values_[kMost] = {};
   int at_ = 0;
   int arrays_ = 0;
-  size_t length_ = 0;
   size_t lengths_[kMost] = {};
 };
 
@@ -104,6 +105,20 @@ napi_value Product(Arguments& arguments) {
   arguments.Require(2, batch * rows * columns);
   Multiply({rows, depth, columns, batch}, {a, turned_a ? rows : depth, turned_a, step_a},
            {b, turned_b ? depth : columns, turned_b, step_b}, c, columns, rows * columns, 1, add);
+  return nullptr;
+}
+
+// gram(a, b, rows, n, m, product): product = aᵀ·b of float32 arrays [rows, n] and [rows, m], which may be
+// one.
+napi_value Gram(Arguments& arguments) {
+  const float* a = arguments.Floats();
+  const float* b = arguments.Floats();
+  const int64_t rows = arguments.Integer(), n = arguments.Integer(), m = arguments.Integer();
+  float* product = arguments.Floats();
+  arguments.Require(0, rows * n);
+  arguments.Require(1, rows * m);
+  arguments.Require(2, n * m);
+  Multiply({n, rows, m}, {a, n, true}, {b, m}, product, a == b && n == m);
   return nullptr;
 }
 
@@ -296,6 +311,7 @@ napi_value Exports(napi_env env) {
   napi_value object = NewObject(env);
   Export<Threads>(env, object, "threads");
   Export<Product>(env, object, "multiply");
+  Export<Gram>(env, object, "gram");
   Export<Factor>(env, object, "cholesky");
   Export<Invert>(env, object, "invertLower");
   Export<Solve>(env, object, "solveCholesky");

@@ -1,4 +1,4 @@
-#define BLOCKRANK_DOUBLES 4
+#define BLOCKRANK_VECTOR 32
 #include "kernels_impl.h"
 
 namespace blockrank::linalg {

@@ -1,4 +1,4 @@
-#define BLOCKRANK_DOUBLES 8
+#define BLOCKRANK_VECTOR 64
 #include "kernels_impl.h"
 
 namespace blockrank::linalg {

@@ -1,4 +1,4 @@
-// The loops of kernels.h on vectors of BLOCKRANK_DOUBLES doubles, written on the compilers' vector
+// The loops of kernels.h on vectors of BLOCKRANK_VECTOR bytes, written on the compilers' vector
 // extensions. In an unnamed namespace: each instruction set's file has its own copy, which the linker must
 // not merge.
 #pragma once
@@ -11,57 +11,64 @@
 namespace blockrank::linalg {
 namespace {
 
-constexpr int kLanes = BLOCKRANK_DOUBLES;
-typedef double Vec __attribute__((vector_size(kLanes * 8)));
+typedef double Vec __attribute__((vector_size(BLOCKRANK_VECTOR)));
+typedef float FloatVec __attribute__((vector_size(BLOCKRANK_VECTOR)));
+constexpr int kLanes = BLOCKRANK_VECTOR / 8;
 
-inline Vec Load(const double* p) {
-  Vec v;
+template <class V, class T>
+inline V LoadAs(const T* p) {
+  V v;
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-inline void Store(double* p, Vec v) { std::memcpy(p, &v, sizeof v); }
+inline Vec Load(const double* p) { return LoadAs<Vec>(p); }
+template <class V, class T>
+inline void Store(T* p, V v) {
+  std::memcpy(p, &v, sizeof v);
+}
 
-template <int kRows, int kVectors>
-void Tile(int64_t depth, const double* a, const double* b, double scale, bool add, double* c, int64_t stride,
-          int64_t height, int64_t width) {
-  Vec sum[kRows][kVectors] = {};
-  for (int64_t k = 0; k < depth; ++k, a += kRows, b += kVectors * kLanes) {
-    Vec right[kVectors];
+template <class T, class V, int kRows, int kVectors>
+void Tile(int64_t depth, const T* a, const T* b, T scale, bool add, T* c, int64_t stride, int64_t height,
+          int64_t width) {
+  constexpr int kWidth = sizeof(V) / sizeof(T);
+  V sum[kRows][kVectors] = {};
+  for (int64_t k = 0; k < depth; ++k, a += kRows, b += kVectors * kWidth) {
+    V right[kVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) right[v] = Load(b + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) right[v] = LoadAs<V>(b + v * kWidth);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[i][v] += a[i] * right[v];
   }
-  if (height == kRows && width == kVectors * kLanes) {
+  if (height == kRows && width == kVectors * kWidth) {
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
-        double* at = c + i * stride + v * kLanes;
-        Store(at, add ? Load(at) + scale * sum[i][v] : scale * sum[i][v]);
+        T* at = c + i * stride + v * kWidth;
+        Store(at, add ? LoadAs<V>(at) + scale * sum[i][v] : scale * sum[i][v]);
       }
     return;
   }
   for (int64_t i = 0; i < height; ++i) {
-    double row[kVectors * kLanes];
-    for (int v = 0; v < kVectors; ++v) Store(row + v * kLanes, scale * sum[i][v]);
+    T row[kVectors * kWidth];
+    for (int v = 0; v < kVectors; ++v) Store(row + v * kWidth, scale * sum[i][v]);
     for (int64_t j = 0; j < width; ++j) c[i * stride + j] = add ? c[i * stride + j] + row[j] : row[j];
   }
 }
 
-void Pack(const double* from, int64_t stride, bool turned, int64_t depth, int64_t width, int64_t panel,
-          double* to) {
-  if (width < panel) std::fill(to, to + depth * panel, 0.0);
+template <class T>
+void Pack(const T* from, int64_t stride, bool turned, int64_t depth, int64_t width, int64_t panel, T* to) {
+  if (width < panel) std::fill(to, to + depth * panel, T(0));
   if (!turned) {
-    for (int64_t k = 0; k < depth; ++k)
-      std::memcpy(to + k * panel, from + k * stride, width * sizeof(double));
+    for (int64_t k = 0; k < depth; ++k) std::memcpy(to + k * panel, from + k * stride, width * sizeof(T));
     return;
   }
-  // A cache line of each row at a time: eight steps of depth.
-  for (int64_t start = 0; start < depth; start += 8) {
-    const int64_t end = std::min<int64_t>(start + 8, depth);
+  // A cache line of each row at a time.
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t start = 0; start < depth; start += kLine) {
+    const int64_t end = std::min(start + kLine, depth);
     for (int64_t j = 0; j < width; ++j)
       for (int64_t k = start; k < end; ++k) to[k * panel + j] = from[j * stride + k];
   }
@@ -92,10 +99,20 @@ void AddProduct(double factor, const double* x, const double* z, double* y, int6
   for (; i < count; ++i) y[i] += factor * x[i] * z[i];
 }
 
+template <class T, class V, int kRows, int kVectors>
+constexpr ProductKernels<T> ProductsOf() {
+  return {kRows, static_cast<int>(kVectors * sizeof(V) / sizeof(T)), Tile<T, V, kRows, kVectors>, Pack<T>};
+}
+
 /// Registers decide the tile: sums, one row of b, and one number of a.
 template <int kRows, int kVectors>
 constexpr Kernels KernelsOf(const char* name) {
-  return {name, kRows, kVectors * kLanes, Tile<kRows, kVectors>, Pack, Dot, Add, AddProduct};
+  return {name,
+          ProductsOf<double, Vec, kRows, kVectors>(),
+          ProductsOf<float, FloatVec, kRows, kVectors>(),
+          Dot,
+          Add,
+          AddProduct};
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#define BLOCKRANK_DOUBLES 2
+#define BLOCKRANK_VECTOR 16
 #include "kernels_impl.h"
 
 namespace blockrank::linalg {
