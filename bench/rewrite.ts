@@ -4,22 +4,17 @@
 // process of its own; inspect, cp and rewrite take turns; times are medians without the start of Node. Sources are in the page
 // cache, and what cp and rewrite wrote is on the disk when their time ends.
 import { execFile } from 'node:child_process';
-import { randomFillSync } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import onnxProto, { type onnx } from 'onnx-proto';
 import { formatTable } from '../src/cli/table.js';
+import { writeExternal, writeInline } from './rewrite-models.js';
 
-const MIB = 2 ** 20;
-const SIZES = [256, 512, 1024, 2048];
-const ROUNDS = 3;
-/** Square float32 weights of 16 MiB. */
-const WIDTH = 2048;
-const WEIGHT = 4 * WIDTH * WIDTH;
-const SMALL = 64;
+const SIZES = [128, 256, 512, 1024];
+/** MiB of the model whose weights are inside the file. */
+const INLINE = 2500;
+const ROUNDS = 5;
 const INDEX = new URL('../src/index.js', import.meta.url).href;
 const run = promisify(execFile);
 
@@ -34,58 +29,6 @@ interface Row {
   readonly inspect: Measured;
   readonly rewrite: Measured;
   readonly cp: number;
-}
-
-/** One small layer, and a chain of large ones; every weight in model.data. */
-function writeModel(folder: string, mebibytes: number): string {
-  const count = (mebibytes * MIB) / WEIGHT;
-  const weights = [SMALL, ...Array<number>(count).fill(WIDTH)];
-  const file = openSync(join(folder, 'model.data'), 'w');
-  const block = new Float32Array(WIDTH * WIDTH);
-  let offset = 0;
-  const initializer = weights.map((width, i): onnx.ITensorProto => {
-    const bytes = randomWeight(block.subarray(0, width * width));
-    writeSync(file, bytes, 0, bytes.length, offset);
-    const place = { location: 'model.data', offset, length: bytes.length };
-    offset += bytes.length;
-    const externalData = Object.entries(place).map(([key, value]) => ({ key, value: String(value) }));
-    return { name: `w${i}`, dims: [width, width], dataType: 1, externalData, dataLocation: 1 };
-  });
-  fsyncSync(file);
-  closeSync(file);
-  // Without the activations the chain would be one product, which the recogniser would look through.
-  const node = weights.flatMap((width, i) => [
-    {
-      opType: 'MatMul',
-      name: i === 0 ? 'small' : `large${i}`,
-      input: [i < 2 ? `x${width}` : `v${i - 1}`, `w${i}`],
-      output: [`m${i}`],
-    },
-    { opType: 'Relu', input: [`m${i}`], output: [`v${i}`] },
-  ]);
-  const value = (name: string, width: number) => ({
-    name,
-    type: { tensorType: { elemType: 1, shape: { dim: [{ dimParam: 'n' }, { dimValue: width }] } } },
-  });
-  const graph = {
-    name: 'chain',
-    node,
-    initializer,
-    input: [value(`x${SMALL}`, SMALL), value(`x${WIDTH}`, WIDTH)],
-    output: [value('v0', SMALL), value(`v${count}`, WIDTH)],
-  };
-  const model = { irVersion: 8, opsetImport: [{ domain: '', version: 17 }], graph };
-  const path = join(folder, 'model.onnx');
-  writeFileSync(path, onnxProto.onnx.ModelProto.encode(model).finish());
-  return path;
-}
-
-/** Numbers in [1, 2): random bits below the exponent. */
-function randomWeight(numbers: Float32Array): Uint8Array {
-  const bits = new Uint32Array(numbers.buffer, 0, numbers.length);
-  randomFillSync(bits);
-  for (let i = 0; i < bits.length; i++) bits[i] = (bits[i] & 0x7fffff) | 0x3f800000;
-  return new Uint8Array(numbers.buffer, 0, 4 * numbers.length);
 }
 
 /** Runs one call of the package in a process of its own. */
@@ -126,7 +69,7 @@ async function rewriteOnce(folder: string, source: string): Promise<Measured> {
 async function measureSize(mebibytes: number): Promise<Row> {
   const folder = await mkdtemp(join(tmpdir(), 'blockrank-bench-'));
   try {
-    const source = writeModel(folder, mebibytes);
+    const source = writeExternal(folder, mebibytes);
     const inspects: Measured[] = [];
     const copies: number[] = [];
     const rewrites: Measured[] = [];
@@ -136,6 +79,20 @@ async function measureSize(mebibytes: number): Promise<Row> {
       rewrites.push(await rewriteOnce(folder, source));
     }
     return { mebibytes, inspect: typical(inspects), rewrite: typical(rewrites), cp: median(copies) };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function measureInline(): Promise<Measured> {
+  const folder = await mkdtemp(join(tmpdir(), 'blockrank-bench-'));
+  try {
+    const path = join(folder, 'model.onnx');
+    await writeInline(path, INLINE);
+    const inspects: Measured[] = [];
+    for (let round = 0; round < ROUNDS; round++)
+      inspects.push(await measure(`inspectModel(${JSON.stringify(path)})`));
+    return typical(inspects);
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -167,6 +124,7 @@ const { values } = parseArgs({ options: { save: { type: 'string' } } });
 const before = loadavg()[0];
 const rows: Row[] = [];
 for (const mebibytes of SIZES) rows.push(await measureSize(mebibytes));
+const inline = await measureInline();
 const cells = rows.map(({ mebibytes, inspect, rewrite, cp }) => [
   String(mebibytes),
   inspect.seconds.toFixed(3),
@@ -179,6 +137,9 @@ const cells = rows.map(({ mebibytes, inspect, rewrite, cp }) => [
 const titles = ['MiB', 'inspect s', 'peak MiB', 'rewrite s', 'peak MiB', 'cp s', "of cp's speed"];
 const columns = titles.map((title) => ({ title, align: 'right' as const }));
 process.stdout.write(`${formatTable(columns, cells)}\n\n${copySpeed(rows)}\n`);
+process.stdout.write(
+  `inspect of one file of ${INLINE} MiB: ${inline.seconds.toFixed(3)} s, ${inline.peak.toFixed(0)} MiB\n`,
+);
 if (values.save !== undefined) {
   const result = {
     cpu: cpus()[0].model,
@@ -186,6 +147,7 @@ if (values.save !== undefined) {
     load: [before, loadavg()[0]],
     rounds: ROUNDS,
     rows,
+    inline: { mebibytes: INLINE, inspect: inline },
   };
   await mkdir('bench/results', { recursive: true });
   await writeFile(`bench/results/${values.save}`, JSON.stringify(result, null, 1) + '\n');

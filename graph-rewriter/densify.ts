@@ -3,6 +3,7 @@ import { throwIfAborted } from './abort.js';
 import { constantNumbers, findConstant } from './constants.js';
 import { denseTransposed } from './dense-weight.js';
 import { externalBytes, findExternalTensors } from './external-tensors.js';
+import { defaultEngine } from './factorize/engine.js';
 import { encodeFloats } from './floats.js';
 import { emitActivation } from './functions/activation.js';
 import { NodeBuilder } from './functions/builder.js';
@@ -89,7 +90,7 @@ async function storeWeight(
   const { V } = factors;
   const numbers = factorNumbers(spec, factors);
   const name = names.unique(V!.name.endsWith('.V') ? V!.name.slice(0, -2) : `${V!.name}.dense`);
-  const bytes = encodeFloats(denseTransposed(numbers, interleaved), type);
+  const bytes = encodeFloats(await denseTransposed(defaultEngine(), numbers, interleaved), type);
   await store.add({ name, dims: [spec.in, spec.out], type }, bytes);
   return name;
 }

@@ -68,11 +68,12 @@ function parseLayer(layer: Fields, at: string): LayerPlan {
 }
 
 function parsePrediction(value: unknown, at: string): Prediction {
-  const { loss, weightedError } = fields(value, at);
+  const { loss, weightedError, assumed } = fields(value, at);
   for (const [name, number] of Object.entries({ loss, weightedError }))
     if (typeof number !== 'number' || !(number >= 0))
       throw wrong(`${at}.${name}`, 'a number from 0 up', number);
-  return { loss: loss as number, weightedError: weightedError as number };
+  if (assumed !== undefined && assumed !== true) throw wrong(`${at}.assumed`, 'true, or nothing', assumed);
+  return { loss: loss as number, weightedError: weightedError as number, ...(assumed && { assumed }) };
 }
 
 /** A bare string is a note by whoever edited the plan. */

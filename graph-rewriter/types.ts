@@ -129,6 +129,8 @@ export interface Prediction {
   readonly loss: number;
   /** As `Factorization.weightedError`. */
   readonly weightedError: number;
+  /** No gradient reaches the layer: leaving it out was taken to cost what it costs in the median of the others. */
+  readonly assumed?: true;
 }
 
 /** The decision for one layer: a structure, or dense with the reason. */

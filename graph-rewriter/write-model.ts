@@ -1,18 +1,21 @@
 // Writes an edited model: the file and, where it has one, its data file.
 import { existsSync, statSync } from 'node:fs';
 import { BlockrankError } from './errors.js';
+import { type ByteRange, isExternal } from './external.js';
 import { findExternalTensors } from './external-tensors.js';
 import type { Model } from './model.js';
 import { isSameFile } from './same-file.js';
-import { ENTRY, TENSOR } from './schema.js';
+import { ENTRY, GRAPH, TENSOR } from './schema.js';
 import type { TensorStore } from './tensor-store.js';
 import { AtomicFile } from './wire/atomic-file.js';
 import type { Edit } from './wire/edit.js';
 import type { Message } from './wire/message.js';
 import { totalLength } from './wire/pieces.js';
 
-/** Protobuf's readers stop at 2 GiB; above this, new weights go to a data file. */
+/** Protobuf's readers stop at 2 GiB; above this, weights go to a data file. */
 export const INLINE_LIMIT = 1.5e9;
+/** Of a model above the limit: a page. Smaller tensors stay, where shape inference can read them. */
+const LARGE = 4096;
 
 /** Renaming onto a target replaces what is there, so it must be a file, and the source only where that was asked for. */
 export function checkTarget(source: string, target: string, overwrite: boolean): void {
@@ -38,8 +41,11 @@ export async function writeModel(
   target: string,
   store: TensorStore,
   removed: ReadonlySet<Message>,
+  inlineLimit = INLINE_LIMIT,
 ): Promise<number> {
-  const moves = await copyExternalData(model, store, removed);
+  const isTooLarge = store.external && model.file.size > inlineLimit && edit.isEdited(model.message);
+  const tensors = [...findExternalTensors(model), ...(isTooLarge ? largeInitializers(model) : [])];
+  const moves = await copyData(model, tensors, store, removed);
   store.finish(store.external ? model.sha256() : '');
   for (const [tensor, offset, length] of moves) moveTensor(edit, tensor, store, offset, length);
   edit.append(model.graph.message, store.initializers());
@@ -56,14 +62,32 @@ export async function writeModel(
 }
 
 /** Into the store's file; tensors that the edit removed stay behind. */
-async function copyExternalData(model: Model, store: TensorStore, removed: ReadonlySet<Message>) {
+async function copyData(
+  model: Model,
+  tensors: readonly Message[],
+  store: TensorStore,
+  removed: ReadonlySet<Message>,
+) {
   const moves: (readonly [Message, number, number])[] = [];
-  for (const tensor of findExternalTensors(model)) {
+  for (const tensor of tensors) {
     if (isWithin(tensor, removed)) continue;
-    const range = model.files.range(tensor);
+    const range = isExternal(tensor) ? model.files.range(tensor) : inlineRange(tensor);
     moves.push([tensor, await store.copy(range), range.end - range.start]);
   }
   return moves;
+}
+
+/** Of the main graph: not every runtime reads other tensors from a data file. */
+function largeInitializers({ graph }: Model): Message[] {
+  return graph.message.messages(GRAPH.initializer).filter((tensor) => {
+    const raw = tensor.all(TENSOR.rawData);
+    return !isExternal(tensor) && raw.length === 1 && raw[0].end - raw[0].start >= LARGE;
+  });
+}
+
+function inlineRange(tensor: Message): ByteRange {
+  const [{ start, end }] = tensor.all(TENSOR.rawData);
+  return { source: tensor.source, start, end };
 }
 
 function isWithin(tensor: Message, removed: ReadonlySet<Message>): boolean {
@@ -76,5 +100,7 @@ function isWithin(tensor: Message, removed: ReadonlySet<Message>): boolean {
 function moveTensor(edit: Edit, tensor: Message, store: TensorStore, offset: number, length: number): void {
   for (const entry of tensor.messages(TENSOR.externalData))
     if (['location', 'offset', 'length'].includes(entry.string(ENTRY.key))) edit.remove(tensor, entry.span!);
-  edit.append(tensor, store.place(offset, length));
+  if (isExternal(tensor)) return edit.append(tensor, store.place(offset, length));
+  edit.remove(tensor, tensor.all(TENSOR.rawData)[0]);
+  edit.append(tensor, store.reference(offset, length));
 }

@@ -7,33 +7,24 @@ import {
   keyOf,
   layerOptions,
   type LayerTime,
-  lowRankTails,
-  monarchTails,
+  type Measured,
+  withAssumed,
   type WeightOptions,
 } from '../graph-rewriter/allocate/index.js';
 import { chooseBlocks } from '../graph-rewriter/blocks.js';
 import { BlockrankError } from '../graph-rewriter/errors.js';
-import { defaultEngine, type Engine } from '../graph-rewriter/factorize/engine.js';
-import { Metric } from '../graph-rewriter/factorize/metric.js';
-import type { DenseWeight, Structure } from '../graph-rewriter/factorize/types.js';
+import type { Engine } from '../graph-rewriter/factorize/engine.js';
+import type { Structure } from '../graph-rewriter/factorize/types.js';
 import { OLDEST_OPSET } from '../graph-rewriter/gradient/builder.js';
 import type { Loss } from '../graph-rewriter/gradient/index.js';
 import { spread } from '../graph-rewriter/gradient/samples.js';
-import { findLayers } from '../graph-rewriter/layers.js';
-import { Model } from '../graph-rewriter/model.js';
 import type { Blocks } from '../graph-rewriter/structure-size.js';
-import { fullRank } from '../graph-rewriter/structure-size.js';
-import type { LayerInfo, LayerPlan, ModelInfo, RewritePlan } from '../graph-rewriter/types.js';
-import { readWeight } from '../graph-rewriter/weight.js';
-import {
-  calibrate,
-  type CalibrationSource,
-  calibrationFeeds,
-  type Covariances,
-  type Feeds,
-} from './calibrate.js';
+import type { LayerInfo, LayerPlan, ModelInfo, ReasonCode, RewritePlan } from '../graph-rewriter/types.js';
+import { calibrate, type CalibrationSource, calibrationFeeds, type Feeds } from './calibrate.js';
 import type { OnProgress } from './progress.js';
 import { measureSensitivities, type Sensitivities, type Sensitivity } from './sensitivity.js';
+import { StatisticsCache } from './statistics/cache.js';
+import { measureSpectra, spectraCodec, type Spectra } from './statistics/spectra.js';
 
 export interface AllocationOptions extends Omit<Budget, 'keep'> {
   /** `auto` chooses among low rank and BLAST for each layer, where ranks are allocated. */
@@ -58,6 +49,7 @@ interface Request extends AllocationOptions {
   readonly blocks?: number | readonly [number, number];
   readonly seed?: number;
   readonly mask?: string | false;
+  readonly cache?: string | false;
   readonly engine?: Engine;
   readonly sessionOptions?: InferenceSession.SessionOptions;
   readonly signal?: AbortSignal;
@@ -89,14 +81,39 @@ export async function allocateModel(
   const planned = distinct(info, eligible());
   if (planned.length === 0) return { plan: uniform };
   const layers = sharing(info, planned);
-  const { signal, onProgress, mask, sessionOptions } = request;
-  const watch = { signal, onProgress, mask, sessionOptions, rowsPerFeature: ROWS_PER_FEATURE };
-  const sample = spread(inputs.length).map((index) => inputs[index]);
-  const covariances = await calibrate(info.path, layers, sample, watch);
-  // Without rows there is nothing to compare; what fits the layers says which saw none.
-  if (layers.every((layer) => covariances(layer) === undefined)) return { plan: uniform };
-  const sensitivities = await measureSensitivities(info, layers, inputs, request);
-  const weights = await weightOptions(info, planned, covariances, sensitivities, request);
+  const cache = StatisticsCache.open(info, inputs, request);
+  const candidates = planned.map(({ layer, entry }) => ({
+    layer,
+    blocks: candidateBlocks(layer, entry, info.opset, request),
+  }));
+  let measured: Sensitivities | undefined;
+  const sensitivitiesOf = async () =>
+    (measured ??= await measureSensitivities(info, layers, inputs, cache, request));
+  const { signal, onProgress, mask, sensitivity, loss, seed, sessionOptions } = request;
+  const what = [
+    'spectra',
+    candidates.map(({ layer, blocks }) => [layer.id, blocks]),
+    sensitivity,
+    loss,
+    seed,
+  ];
+  const spectra = await cache.remember(what, spectraCodec, async () => {
+    const sample = spread(inputs.length).map((index) => inputs[index]);
+    const covariances = await calibrate(info.path, layers, sample, {
+      rowsPerFeature: ROWS_PER_FEATURE,
+      signal,
+      onProgress,
+      mask,
+      sessionOptions,
+      cache,
+    });
+    // Without rows there is nothing to compare; what fits the layers says which saw none.
+    if (layers.every((layer) => covariances(layer) === undefined)) return new Map<string, Curve[]>();
+    return measureSpectra(info.path, candidates, covariances, await sensitivitiesOf(), request);
+  });
+  if (spectra.size === 0) return { plan: uniform };
+  const sensitivities = await sensitivitiesOf();
+  const weights = weightOptions(planned, spectra, sensitivities, request);
   const plan = allocate(info, merged(info, uniform, planned, weights), weights, budgetOf(request));
   return { plan, outputScales: sensitivities.fit };
 }
@@ -128,14 +145,22 @@ export async function scalesOf(
   if (!isAllocated || request.calibration === undefined) return {};
   const inputs: Feeds[] = [];
   for await (const feeds of calibrationFeeds(info.path, request.calibration)) inputs.push(feeds);
-  // The layers that were compared, dense ones too: the same graph gives the same rounding, and the plan the same bytes.
-  const compared = plan.layers.flatMap((entry) =>
-    'spec' in entry || entry.keep.code === 'worth-its-bytes' ? [entry.id] : [],
-  );
-  const layers = info.layers.filter(({ id }) => compared.includes(id));
-  const sensitivities = await measureSensitivities(info, layers, inputs, request);
+  const cache = StatisticsCache.open(info, inputs, request);
+  const sensitivities = await measureSensitivities(info, comparedLayers(info, plan), inputs, cache, request);
   return { outputScales: sensitivities.fit };
 }
+
+/** The layers that were compared, dense ones too: the same graph gives the same rounding, and the plan the same bytes. */
+export function comparedLayers(info: ModelInfo, plan: RewritePlan): LayerInfo[] {
+  const compared = new Set(
+    plan.layers.flatMap((entry) =>
+      'spec' in entry || DENSE_AFTER_COMPARISON.includes(entry.keep.code) ? [entry.id] : [],
+    ),
+  );
+  return info.layers.filter(({ id }) => compared.has(id));
+}
+
+const DENSE_AFTER_COMPARISON: readonly ReasonCode[] = ['worth-its-bytes', 'slower-than-dense'];
 
 /** All layers with these weights. */
 function sharing(info: ModelInfo, planned: readonly { layer: LayerInfo }[]): LayerInfo[] {
@@ -193,39 +218,43 @@ function distinct(info: ModelInfo, plan: RewritePlan): { layer: LayerInfo; entry
   });
 }
 
-async function weightOptions(
-  info: ModelInfo,
+/** The options of each weight whose spectra are known. */
+function weightOptions(
   planned: readonly { layer: LayerInfo; entry: Planned }[],
-  covariances: Covariances,
+  spectra: Spectra,
   sensitivities: Sensitivities,
   request: Request,
-): Promise<WeightOptions[]> {
-  const model = Model.open(info.path);
-  try {
-    const matches = new Map(findLayers(model).map((layer) => [layer.info.id, layer.match]));
-    const result: WeightOptions[] = [];
-    for (const [done, { layer, entry }] of planned.entries()) {
-      request.signal?.throwIfAborted();
-      request.onProgress?.({ step: `spectrum of ${layer.id}`, done, total: planned.length });
-      const scale = sensitivities.measured(layer);
-      const covariance = covariances(layer)?.matrix;
-      const weight = scale && covariance && readWeight(matches.get(layer.id)!);
-      if (!weight || 'code' in weight) continue;
-      const metric = await Metric.of(request.engine ?? defaultEngine(), weight.in, covariance);
-      const blocks = candidateBlocks(layer, entry, info.opset, request);
-      const curves = await curvesOf(weight, metric, scale, blocks, request.engine ?? defaultEngine());
-      const { perError } = sensitivities;
-      const time = request.time;
-      result.push({
-        layer,
-        options: layerOptions(layer, curves, entry.factorType, { perError, ...(time && { time }) }),
-        energy: curves[0].tails[0],
-      });
-    }
-    return result;
-  } finally {
-    model.close();
-  }
+): WeightOptions[] {
+  const found = planned.flatMap(({ layer, entry }): Found[] => {
+    const curves = spectra.get(keyOf(layer));
+    if (curves === undefined) return [];
+    return [{ layer, entry, curves, isMeasured: sensitivities.measured(layer) !== undefined }];
+  });
+  return optionsOf(found, sensitivities, request);
+}
+
+interface Found extends Measured {
+  readonly layer: LayerInfo;
+  readonly entry: Planned;
+}
+
+/** @throws BlockrankError INVALID_ARGUMENT for a predicted loss as the budget where no loss was measured */
+function optionsOf(
+  found: readonly Found[],
+  { perError }: Sensitivities,
+  { time, maxError }: Request,
+): WeightOptions[] {
+  if (maxError !== undefined && found.length > 0 && !found.some(({ isMeasured }) => isMeasured))
+    throw new BlockrankError(
+      'INVALID_ARGUMENT',
+      'Expected keep or maxBytes in place of maxError: no gradient reaches a layer (all are in bodies of If, Loop or Scan), so that no loss can be predicted.',
+    );
+  return withAssumed(found).map(({ layer, entry, curves, isMeasured }) => ({
+    layer,
+    options: layerOptions(layer, curves, entry.factorType, { perError, ...(time && { time }) }),
+    energy: curves[0].tails[0],
+    isMeasured,
+  }));
 }
 
 /** The plan's own structure; `auto` adds low rank and BLAST in their default blocks. */
@@ -235,25 +264,4 @@ function candidateBlocks(layer: LayerInfo, { spec }: Planned, opset: number, req
   const blast = chooseBlocks('blast', layer.shape!, request.blocks, opset);
   const lowRank: Blocks = { structure: 'low-rank', blocksIn: 1, blocksOut: 1 };
   return 'code' in blast ? [lowRank] : [lowRank, { structure: 'blast', ...blast }];
-}
-
-async function curvesOf(
-  weight: DenseWeight,
-  metric: Metric,
-  scale: Float32Array,
-  candidates: readonly Blocks[],
-  engine: Engine,
-): Promise<Curve[]> {
-  const most = Math.max(...candidates.map((blocks) => fullRank(weight, blocks)));
-  const isMonarch = ({ structure }: Blocks) => structure === 'monarch';
-  const shared = candidates.every(isMonarch)
-    ? undefined
-    : await lowRankTails(engine, weight, metric, scale, most);
-  const curves: Curve[] = [];
-  for (const blocks of candidates)
-    curves.push({
-      blocks,
-      tails: isMonarch(blocks) ? await monarchTails(engine, weight, metric, scale, blocks) : shared!,
-    });
-  return curves;
 }

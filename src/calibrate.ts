@@ -6,6 +6,7 @@ import type { LayerInfo } from '../graph-rewriter/types.js';
 import { loadDataSets, readGraphInputs, readGraphOutputs, type InputOptions } from './inputs/index.js';
 import { tokenFeeds, type TokenFile } from './inputs/tokens.js';
 import type { OnProgress } from './progress.js';
+import { covariancesCodec, type StatisticsCache } from './statistics/cache.js';
 
 export type Feeds = Record<string, ort.Tensor>;
 
@@ -32,6 +33,8 @@ interface Watch {
   readonly sessionOptions?: ort.InferenceSession.SessionOptions | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress | undefined;
+  /** Of these inputs; nothing is remembered when absent. */
+  readonly cache?: StatisticsCache;
 }
 
 /** @throws BlockrankError INVALID_INPUTS where the source holds no feeds, and the codes of `collectCovariances` */
@@ -39,23 +42,29 @@ export async function calibrate(
   model: string,
   layers: readonly LayerInfo[],
   source: CalibrationSource,
-  { signal, onProgress, mask, rowsPerFeature, sessionOptions }: Watch,
+  { signal, onProgress, mask, rowsPerFeature, sessionOptions, cache }: Watch,
 ): Promise<Covariances> {
-  let runs = 0;
-  const covariances = await collectCovariances({
-    modelPath: model,
-    tensors: layers,
-    inputs: calibrationFeeds(model, source),
-    onProgress: (done) => {
-      runs = done;
-      onProgress?.({ step: 'calibrating', done, total: null });
-    },
-    ...(mask === undefined ? {} : { mask }),
-    ...(rowsPerFeature !== undefined && { rowsPerFeature }),
-    ...(sessionOptions && { sessionOptions }),
-    ...(signal ? { signal } : {}),
-  });
-  if (runs === 0) throw new BlockrankError('INVALID_INPUTS', 'the calibration source holds no inputs');
+  const collect = async () => {
+    let runs = 0;
+    const collected = await collectCovariances({
+      modelPath: model,
+      tensors: layers,
+      inputs: calibrationFeeds(model, source),
+      onProgress: (done) => {
+        runs = done;
+        onProgress?.({ step: 'calibrating', done, total: null });
+      },
+      ...(mask === undefined ? {} : { mask }),
+      ...(rowsPerFeature !== undefined && { rowsPerFeature }),
+      ...(sessionOptions && { sessionOptions }),
+      ...(signal ? { signal } : {}),
+    });
+    if (runs === 0) throw new BlockrankError('INVALID_INPUTS', 'the calibration source holds no inputs');
+    return collected;
+  };
+  // All tensors at once: which others are watched can change how the graph is fused, and with it the rounding.
+  const what = ['covariances', [...new Set(layers.map(inputKey))], rowsPerFeature];
+  const covariances = await (cache?.remember(what, covariancesCodec, collect) ?? collect());
   return (layer) => pooled(layers, layer, covariances);
 }
 

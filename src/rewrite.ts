@@ -24,9 +24,16 @@ import {
   type Feeds,
   requireSeen,
 } from './calibrate.js';
-import { allocateModel, scalesOf, type AllocationOptions, type OutputScales } from './allocate.js';
+import {
+  allocateModel,
+  comparedLayers,
+  scalesOf,
+  type AllocationOptions,
+  type OutputScales,
+} from './allocate.js';
 import { type Device, engineFor, optionsOn } from './device.js';
 import type { OnProgress } from './progress.js';
+import { StatisticsCache } from './statistics/cache.js';
 import { DEFAULT_TOKENS, keepDenseIfSlower } from './speed/keep-dense.js';
 
 export type SequentialOptions = Pick<
@@ -57,6 +64,11 @@ export interface RewriteOptions
   readonly keepDenseIfSlower?: boolean;
   /** Rows of X a run that matter: a token each. Default 1 and 128. */
   readonly tokens?: readonly number[];
+  /**
+   * Folder that keeps covariances, gradients and spectra of the original model for the next rewrite of it on the same inputs
+   * (4 GiB at most; delete it at any time). None when absent or false.
+   */
+  readonly cache?: string | false;
   /**
    * Where the model runs and the linear algebra is done; the CPU when absent. `cuda` never falls back; `auto` does, and its first
    * progress says why. Results are the same every time on one device, and differ by rounding between devices.
@@ -154,7 +166,7 @@ export async function rewriteAs(
   given: RewriteOptions,
 ): Promise<RewriteReport> {
   const options = await onDevice(given);
-  const { signal, onProgress, overwrite = false, sessionOptions } = options;
+  const { signal, overwrite = false } = options;
   await tryTarget(input, output, overwrite);
   const apply = { overwrite, ...(signal ? { signal } : {}) };
   if (options.calibration !== undefined && options.sequential !== false)
@@ -168,18 +180,26 @@ export async function rewriteAs(
   const layers = plannedLayers(info, plan);
   const covariances =
     options.calibration && layers.length > 0
-      ? await calibrate(input, layers, options.calibration, {
-          signal,
-          onProgress,
-          mask: options.mask,
-          sessionOptions,
-        })
+      ? await calibrateCompared(info, plan, await hold(input, options.calibration), options)
       : undefined;
   if (covariances) requireSeen(layers, covariances);
   return applyPlan(input, output, plan, {
     ...apply,
     factorize: factorizer(layers, covariances, options, outputScales),
   });
+}
+
+/** Of the layers that the allocation compared, whichever of them stayed dense: another budget finds the same in the cache. */
+function calibrateCompared(
+  info: ModelInfo,
+  plan: RewritePlan,
+  inputs: readonly Feeds[],
+  options: RewriteOptions,
+): Promise<Covariances> {
+  const { signal, onProgress, mask, sessionOptions } = options;
+  const layers = comparedLayers(info, plan).filter((layer) => layer.factorized === undefined);
+  const cache = StatisticsCache.open(info, inputs, options);
+  return calibrate(info.path, layers, inputs, { signal, onProgress, mask, sessionOptions, cache });
 }
 
 /** Calibration inputs are gone through several times: an iterable that can be read once is kept. */
@@ -220,7 +240,13 @@ async function rewriteSequentially(
     const others = plannedLayers(info, plan).filter((layer) => !pass.covers(layer));
     const covariances =
       others.length > 0
-        ? await calibrate(input, others, inputs, { signal, onProgress, mask, sessionOptions })
+        ? await calibrate(input, others, inputs, {
+            signal,
+            onProgress,
+            mask,
+            sessionOptions,
+            cache: StatisticsCache.open(info, inputs, options),
+          })
         : undefined;
     if (covariances) requireSeen(others, covariances);
     oneShot = factorizer(others, covariances, options, outputScales);

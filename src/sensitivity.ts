@@ -5,6 +5,7 @@ import { collectGradients, type Loss } from '../graph-rewriter/gradient/index.js
 import type { LayerInfo, ModelInfo } from '../graph-rewriter/types.js';
 import type { Feeds } from './calibrate.js';
 import type { OnProgress } from './progress.js';
+import { gradientsCodec, type StatisticsCache } from './statistics/cache.js';
 
 export const SENSITIVITIES = ['gradient', 'none'] as const;
 export type Sensitivity = (typeof SENSITIVITIES)[number];
@@ -35,20 +36,24 @@ export async function measureSensitivities(
   info: ModelInfo,
   layers: readonly LayerInfo[],
   inputs: readonly Feeds[],
+  cache: StatisticsCache,
   { sensitivity = 'gradient', loss, seed, mask, sessionOptions, signal, onProgress }: Options,
 ): Promise<Sensitivities> {
   if (sensitivity === 'none') return { measured: (layer) => ones(layer), fit: () => undefined, perError: 1 };
-  const gradients = await collectGradients({
-    modelPath: info.path,
-    layers: layers.map(({ id }) => id),
-    inputs,
-    ...(loss && { loss }),
-    ...(seed !== undefined && { seed }),
-    ...(mask !== undefined && { mask }),
-    ...(sessionOptions && { sessionOptions }),
-    ...(signal && { signal }),
-    onProgress: (done) => onProgress?.({ step: 'gradients', done, total: inputs.length }),
-  });
+  const ids = layers.map(({ id }) => id);
+  const gradients = await cache.remember(['gradients', ids, loss, seed], gradientsCodec, () =>
+    collectGradients({
+      modelPath: info.path,
+      layers: ids,
+      inputs,
+      ...(loss && { loss }),
+      ...(seed !== undefined && { seed }),
+      ...(mask !== undefined && { mask }),
+      ...(sessionOptions && { sessionOptions }),
+      ...(signal && { signal }),
+      onProgress: (done) => onProgress?.({ step: 'gradients', done, total: inputs.length }),
+    }),
+  );
   const scales = pooledScales(layers, gradients.energies);
   return {
     measured: (layer) => scales.get(keyOf(layer)),

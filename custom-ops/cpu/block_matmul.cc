@@ -126,20 +126,23 @@ class Call {
   // t_j for all j, then z_i[rank] = Σ_j S_ij ⊙ t_j for all i: t lives in this task's cache only.
   void BlastTask(Range tokens, Range rank) {
     const int64_t width = CeilDiv(rank.size, kernels_.panel_rows) * kernels_.panel_rows;
-    const int64_t t_floats = d_.b_in * tokens.size * width;
-    const FloatBuffer scratch(host_, GemmScratch(tokens) + t_floats + d_.b_out * d_.b_in * width);
+    // A line more than needed: at strides of powers of two the coupling's rows share few sets of the L1
+    // cache.
+    const int64_t t_block = tokens.size * width + 16, s_stride = width + 16;
+    const int64_t t_floats = d_.b_in * t_block;
+    const FloatBuffer scratch(host_, GemmScratch(tokens) + t_floats + d_.b_out * d_.b_in * s_stride);
     if (!Check(scratch)) return;
     float* t = scratch.data() + GemmScratch(tokens);
     float* s = t + t_floats;
     // The coupling works on whole panels; columns past the rank come out as zeros that nobody reads.
     if (width > rank.size) std::fill(t, t + t_floats, 0.0f);
-    Project(tokens, rank.begin, rank.size, {t, width, tokens.size * width}, scratch.data());
+    Project(tokens, rank.begin, rank.size, {t, width, t_block}, scratch.data());
     const auto widen = kernels_.widen[static_cast<int>(p_.scale_type)];
     for (int64_t ij = 0; ij < d_.b_out * d_.b_in; ++ij) {
-      widen(Element(p_.s, p_.scale_type, ij * d_.rank + rank.begin), rank.size, s + ij * width);
-      std::fill(s + ij * width + rank.size, s + (ij + 1) * width, 0.0f);
+      widen(Element(p_.s, p_.scale_type, ij * d_.rank + rank.begin), rank.size, s + ij * s_stride);
+      std::fill(s + ij * s_stride + rank.size, s + ij * s_stride + width, 0.0f);
     }
-    kernels_.couple({s, width, 1, t, tokens.size * width, width, d_.b_out, d_.b_in, tokens.size, width,
+    kernels_.couple({s, s_stride, 1, t, t_block, width, d_.b_out, d_.b_in, tokens.size, width,
                      Z(0, tokens.begin) + rank.begin, plan_.batch * plan_.z_stride, plan_.z_stride});
   }
 
@@ -165,7 +168,7 @@ class Call {
       gemm_({x_ + tokens.begin * x_stride_, x_stride_, tokens.size,
              Element(p_.v, p_.factor_type, (row + n) * d_.in), d_.in, std::min(kernels_.panel_rows, rows - n),
              d_.in, d_.p(), target.data + n, target.token_stride, target.block_stride, scratch, scale, 1,
-             d_.rank});
+             d_.rank, nullptr});
     }
   }
 
@@ -191,17 +194,22 @@ class Call {
     const int64_t length = ZLength(p_);
     const int64_t scales = length / d_.rank;  // of a row of U: one for each block of its columns
     const auto store = kernels_.store[p_.x_type == DType::kFloat32 ? 0 : 1][static_cast<int>(p_.activation)];
+    const bool plain =
+        !plan_.few && p_.x_type == DType::kFloat32 && p_.activation == Activation::kNone && !interleaved;
     float bias[kMaxPanelRows] = {};
     for (int64_t n = 0; n < block_rows.size; n += width) {
       const int64_t rows = std::min(width, block_rows.size - n);
       const int64_t row = (interleaved ? i : i * d_.q()) + (block_rows.begin + n) * stride;
       for (int64_t t = 0; stride == 1 && t < tokens.size; ++t)
         FetchForWriting(Output(first_ + tokens.begin + t, row));
-      gemm_({Z(i, tokens.begin), plan_.z_stride, tokens.size, Element(p_.u, p_.factor_type, row * length),
-             length * stride, rows, length, IsInt8() ? d_.rank : length, c, width, 0, scratch.data(),
-             IsInt8() ? u_scale_ + row * scales : nullptr, scales * stride, 1});
       LoadBias(row, stride, rows, bias);
-      store({c, width, tokens.size, rows, bias, Output(first_ + tokens.begin, row), d_.out, stride});
+      void* y = Output(first_ + tokens.begin, row);
+      const bool direct = plain && rows == width;  // sums are outputs
+      gemm_({Z(i, tokens.begin), plan_.z_stride, tokens.size, Element(p_.u, p_.factor_type, row * length),
+             length * stride, rows, length, IsInt8() ? d_.rank : length, direct ? static_cast<float*>(y) : c,
+             direct ? d_.out : width, 0, scratch.data(), IsInt8() ? u_scale_ + row * scales : nullptr,
+             scales * stride, 1, direct ? bias : nullptr});
+      if (!direct) store({c, width, tokens.size, rows, bias, y, d_.out, stride});
     }
   }
 

@@ -30,6 +30,7 @@ struct GemmArgs {
   const float* scale;  // null but for int8: of row n and block j at n·scale_row + j·scale_block
   int64_t scale_row;
   int64_t scale_block;
+  const float* base;  // what sums start from, panel_rows floats; null: zeros. gemm_panel, whole panels alone
 };
 
 /// z[i, token, :] = Σ_j s[i, j, :] ⊙ t[j, token, :] over `width` columns (whole vectors). All strides are in

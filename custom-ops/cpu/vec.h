@@ -25,7 +25,8 @@ typedef uint32_t UintVec __attribute__((vector_size(kLanes * 4)));
 typedef uint16_t ShortVec __attribute__((vector_size(kLanes * 2)));
 typedef int8_t CharVec __attribute__((vector_size(kLanes)));
 
-inline Vec Broadcast(float value) { return Vec{} + value; }
+// Not Vec{} + value: that is an addition, since it makes +0 of −0.
+inline Vec Broadcast(float value) { return value - Vec{}; }
 inline IntVec BroadcastInt(int32_t value) { return IntVec{} + value; }
 
 inline Vec Load(const float* p) {

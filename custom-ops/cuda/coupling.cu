@@ -15,16 +15,14 @@ cudaError_t EnqueueTyped(const Call& call, const T* t, T* z) {
   const int64_t groups = ceil_div(call.tokens, 8);
   // One wave of two blocks a multiprocessor, so that the groups of a block share S in registers.
   const int64_t runs = std::max<int64_t>(2 * call.plan->device.multiprocessors / (rank_tiles * row_tiles), 1);
-  const int64_t per_block = ceil_div(groups, runs);
   const CouplingParams<T> params = {t,
                                     static_cast<const T*>(call.tensors->s),
                                     z,
                                     call.tokens,
                                     static_cast<int>(l.b_in),
                                     static_cast<int>(l.b_out),
-                                    static_cast<int>(l.r),
-                                    static_cast<int>(per_block)};
-  const dim3 grid(static_cast<unsigned>(rank_tiles), static_cast<unsigned>(ceil_div(groups, per_block)),
+                                    static_cast<int>(l.r)};
+  const dim3 grid(static_cast<unsigned>(rank_tiles), static_cast<unsigned>(std::min(groups, runs)),
                   static_cast<unsigned>(row_tiles));
   return LaunchKernel(call, TensorCouplingKernel<T>, grid, kCouplingThreads, kCouplingSharedBytes, 1, params);
 }

@@ -22,7 +22,7 @@ struct CouplingParams {
   const T* s;  // [b_out, b_in, r]
   T* z;        // [tokens, b_out, r]
   int64_t tokens;
-  int b_in, b_out, r, groups_per_block;  // groups: of 8 tokens
+  int b_in, b_out, r;
 };
 
 // Element e (0 … 7, a constant) of two vectors of 8, packed.
@@ -59,7 +59,8 @@ __device__ __forceinline__ uint32_t CouplingWrite(uint32_t tile, int n, int i, i
   return tile + (n * kCouplingBlocks + i) * 128 + ((chunk ^ ((i & 1) | (n >> 1 & 3) << 1)) << 4);
 }
 
-// Grid: x = tiles of 64 ranks, y = runs of groups_per_block · 8 tokens, z = tiles of 16 rows i.
+// Grid: x = tiles of 64 ranks, y: takes every gridDim.y-th group of 8 tokens, z = tiles of 16 rows i. From
+// the last token to the first, which finds what stage 1 wrote last still in L2.
 template <class T>
 __global__ void __launch_bounds__(kCouplingThreads, 2)
     TensorCouplingKernel(const __grid_constant__ CouplingParams<T> p) {
@@ -102,10 +103,13 @@ __global__ void __launch_bounds__(kCouplingThreads, 2)
 
   // A thread copies one column j (and stores one row i) of every second token: its pointers move by a
   // constant.
-  const int64_t first = static_cast<int64_t>(blockIdx.y) * p.groups_per_block * 8;
-  const int tokens = static_cast<int>(min(p.tokens - first, static_cast<int64_t>(p.groups_per_block) * 8));
-  const int groups = (tokens + 7) / 8, own = threadIdx.x / 8 % 16, n0 = threadIdx.x / 128;
-  const int64_t t_token = static_cast<int64_t>(p.b_in) * p.r, z_token = static_cast<int64_t>(p.b_out) * p.r;
+  const int all_groups = static_cast<int>((p.tokens + 7) / 8), own = threadIdx.x / 8 % 16,
+            n0 = threadIdx.x / 128;
+  const int stride = gridDim.y, last = all_groups - 1 - static_cast<int>(blockIdx.y),
+            groups = last / stride + 1;
+  const int64_t t_token = static_cast<int64_t>(p.b_in) * p.r, z_token = static_cast<int64_t>(p.b_out) * p.r,
+                first = static_cast<int64_t>(last) * 8;
+  const int tokens_left = static_cast<int>(min(p.tokens - first, int64_t{8}));  // of the first group
   const bool reads = rank_valid && own < p.b_in, writes = rank_valid && i0 + own < p.b_out;
   const T* t_from = reads ? p.t + (first + n0) * t_token + own * p.r + rank : p.t;
   T* z_to = p.z + (first + n0) * z_token + static_cast<int64_t>(i0 + own) * p.r + rank;
@@ -115,11 +119,11 @@ __global__ void __launch_bounds__(kCouplingThreads, 2)
 #pragma unroll
       for (int turn = 0; turn < 4; ++turn) {
         const int n = n0 + turn * 2;
-        const bool valid = reads && group * 8 + n < tokens;
+        const bool valid = reads && (group > 0 || n < tokens_left);
         if (reads || group < kCouplingStages)  // zeros of columns that do not exist stay
           CopyAsync16(CouplingRead(tile, n, own, chunk), valid ? t_from + turn * 2 * t_token : p.t, valid);
       }
-      t_from += 8 * t_token;
+      t_from -= 8 * stride * t_token;
     }
     CopyAsyncCommit();
   };
@@ -159,10 +163,10 @@ __global__ void __launch_bounds__(kCouplingThreads, 2)
         v[turn] = LoadShared16(CouplingWrite(out, n0 + turn * 2, own, chunk));
 #pragma unroll
       for (int turn = 0; turn < 4; ++turn)
-        if (group * 8 + n0 + turn * 2 < tokens)
+        if (group > 0 || n0 + turn * 2 < tokens_left)
           *reinterpret_cast<uint4*>(z_to + turn * 2 * z_token) = v[turn];
     }
-    z_to += 8 * z_token;
+    z_to -= 8 * stride * z_token;
   }
 }
 

@@ -19,13 +19,13 @@ DecodeShared SharedOf(const Plan& plan, int64_t tokens) {
           int8 && l.scale_type == BLOCKRANK_CUDA_FLOAT32 ? 4 : 2};
 }
 
-// Blocks that share a row group's columns: doubled until every multiprocessor has one or a block's share of V
-// is small.
+// Blocks that share a row group's columns: doubled while all of them fit the multiprocessors at once, two on
+// each, and a block's share of V is not small.
 int Members(const Plan& plan, int groups, int64_t row_bytes) {
   constexpr int64_t kSmallShare = 24 << 10;
   if (!plan.device.programmatic_launch) return 1;
   int members = 1;
-  while (members < 8 && groups * members * 10 < 9 * plan.device.multiprocessors &&
+  while (members < 8 && groups * members <= plan.device.multiprocessors &&
          row_bytes * kDecodeRows > kSmallShare * members)
     members *= 2;
   return members;

@@ -43,15 +43,15 @@ __device__ __forceinline__ void Widen(uint32_t v, uint32_t (&pairs)[2], __nv_bfl
   pairs[1] = Pack2<__nv_bfloat16>(value(0x7442), value(0x7443));
 }
 
-// acc [token g][weight row 2t, 2t + 1] += x · w over one step.
+// The sum of both acc [token g][weight row 2t, 2t + 1] += x · w over one step, in two chains of products.
 template <class T>
-__device__ __forceinline__ void DecodeStep(float (&acc)[4], const uint4 (&x)[1], const uint4& w, T) {
+__device__ __forceinline__ void DecodeStep(float (&acc)[2][4], const uint4 (&x)[1], const uint4& w, T) {
   const uint32_t a0[4] = {x[0].x, 0, x[0].y, 0}, a1[4] = {x[0].z, 0, x[0].w, 0};
-  Mma16x8x16<T>(acc, a0, w.x, w.y);
-  Mma16x8x16<T>(acc, a1, w.z, w.w);
+  Mma16x8x16<T>(acc[0], a0, w.x, w.y);
+  Mma16x8x16<T>(acc[1], a1, w.z, w.w);
 }
 template <class T>
-__device__ __forceinline__ void DecodeStep(float (&acc)[4], const uint4 (&x)[2], const uint4& w, int8_t) {
+__device__ __forceinline__ void DecodeStep(float (&acc)[2][4], const uint4 (&x)[2], const uint4& w, int8_t) {
   const uint32_t words[4] = {w.x, w.y, w.z, w.w};
   const uint32_t inputs[8] = {x[0].x, x[0].y, x[0].z, x[0].w, x[1].x, x[1].y, x[1].z, x[1].w};
 #pragma unroll
@@ -59,7 +59,7 @@ __device__ __forceinline__ void DecodeStep(float (&acc)[4], const uint4 (&x)[2],
     uint32_t b[2];
     Widen(words[k], b, T{});
     const uint32_t a[4] = {inputs[2 * k], 0, inputs[2 * k + 1], 0};
-    Mma16x8x16<T>(acc, a, b[0], b[1]);
+    Mma16x8x16<T>(acc[k % 2], a, b[0], b[1]);
   }
 }
 
@@ -103,60 +103,62 @@ class DecodeCursor {
   int block_, step_, column_, steps_per_block_, lane_steps_, skip_, in_;
 };
 
-// acc += x · w over a warp's range; end_block(block) follows the last step of a block or of the range, and
-// takes the sums away. `w_row` is null for a row that does not exist, `x_row` for such a token;
-// `before_inputs` runs when the first weights are on their way. Inputs of a batch are in flight together;
-// asking for the next batch's as well was slower, and so was a rolled loop with inputs in a ring of their
-// own.
-template <class T, class W, class BeforeInputs, class EndBlock>
+// Sums of x · w over a warp's range. end_block(block, sums) takes them away after the last step of a block,
+// or without kEndBlocks after the range alone. `w_row` is null for a row that does not exist, `x_row` for
+// such a token; `before_inputs` runs when the first weights are on their way.
+//
+// Each kernel is over in two microseconds, most of them spent on fetching instructions once: what need not be
+// unrolled is not. Inputs of a batch are in flight together; asking for the next batch's as well was slower.
+template <bool kEndBlocks, class T, class W, class BeforeInputs, class EndBlock>
 __device__ __forceinline__ void DecodeLoop(uint32_t ring, const DecodeRange& range, DecodeCursor<W> at,
                                            const W* w_row, const T* x_row, BeforeInputs before_inputs,
                                            EndBlock end_block) {
   constexpr int kVectors = sizeof(T) / sizeof(W);  // 16-byte loads of inputs
-  const uint32_t slots =
-      ring + (threadIdx.x / 32 * (kDecodeRing * kDecodeBatch) * 32 + threadIdx.x % 32) * 16;
-  const auto slot = [&](int step) { return slots + step % (kDecodeRing * kDecodeBatch) * 512; };
+  constexpr uint32_t kSlots = kDecodeRing * kDecodeBatch, kSlotBytes = 512;
+  const uint32_t slots = ring + (threadIdx.x / 32 * kSlots * 32 + threadIdx.x % 32) * 16;
+  const int steps = range.last - range.first;
   DecodeCursor<W> ahead = at;
-  int sent = range.first;
-  const auto send_batch = [&] {
-#pragma unroll
-    for (int d = 0; d < kDecodeBatch; ++d, ++sent, ahead.Advance()) {
-      if (sent >= range.last) break;
-      const bool valid = w_row != nullptr && ahead.valid();
-      CopyAsync16(slot(sent - range.first), w_row + ahead.column(), valid);
-    }
-    CopyAsyncCommit();
-  };
-#pragma unroll
-  for (int batch = 0; batch < kDecodeRing; ++batch) send_batch();
-  before_inputs();
-
-  float acc[4] = {};
-  int read = 0;
+  uint32_t sending = 0, reading_slot = 0;
+  float acc[2][4] = {};
 #pragma unroll 1
-  for (int left = range.last - range.first; left > 0; left -= kDecodeBatch) {
-    uint4 x[kDecodeBatch][kVectors];
-    DecodeCursor<W> reading = at;
+  for (int first = -kDecodeRing * kDecodeBatch, sent = 0; first < steps; first += kDecodeBatch) {
+    if (first >= 0) {
+      uint4 x[kDecodeBatch][kVectors];
+      DecodeCursor<W> reading = at;
 #pragma unroll
-    for (int d = 0; d < kDecodeBatch; ++d, reading.Advance()) {
-      const bool valid = d < left && x_row != nullptr && reading.valid();
+      for (int d = 0; d < kDecodeBatch; ++d, reading.Advance()) {
+        if (first + d >= steps) break;
+        const bool valid = x_row != nullptr && reading.valid();
 #pragma unroll
-      for (int v = 0; v < kVectors; ++v)
-        x[d][v] = valid ? Load16(x_row + reading.column() + v * 8) : make_uint4(0, 0, 0, 0);
-    }
-    CopyAsyncWait<kDecodeRing - 1>();
-#pragma unroll
-    for (int d = 0; d < kDecodeBatch; ++d, at.Advance()) {
-      if (d >= left) break;
-      DecodeStep<T>(acc, x[d], LoadShared16(slot(read + d)), W{});
-      if (at.block_ends() || d + 1 == left) {
-        end_block(at.block(), acc);
-        acc[0] = acc[1] = acc[2] = acc[3] = 0.0f;
+        for (int v = 0; v < kVectors; ++v) x[d][v] = Load16If(valid, x_row + reading.column() + v * 8);
       }
+      CopyAsyncWait<kDecodeRing - 1>();
+#pragma unroll
+      for (int d = 0; d < kDecodeBatch; ++d) {
+        if (first + d >= steps) break;
+        DecodeStep<T>(acc, x[d], LoadShared16(slots + reading_slot + d * kSlotBytes), W{});
+        if constexpr (kEndBlocks) {
+          if (at.block_ends() || first + d + 1 == steps) {
+            end_block(at.block(), make_float2(acc[0][0] + acc[1][0], acc[0][1] + acc[1][1]));
+            acc[0][0] = acc[1][0] = acc[0][1] = acc[1][1] = 0.0f;
+          }
+          at.Advance();
+        }
+      }
+      if constexpr (!kEndBlocks) at = reading;  // of a whole batch
+      reading_slot = (reading_slot + kDecodeBatch * kSlotBytes) % (kSlots * kSlotBytes);
     }
-    read += kDecodeBatch;
-    send_batch();
+#pragma unroll 1
+    for (int d = 0; d < kDecodeBatch; ++d, ++sent, ahead.Advance()) {
+      if (sent >= steps) break;
+      CopyAsync16(slots + sending + d * kSlotBytes, w_row + ahead.column(),
+                  w_row != nullptr && ahead.valid());
+    }
+    sending = (sending + kDecodeBatch * kSlotBytes) % (kSlots * kSlotBytes);
+    CopyAsyncCommit();
+    if (first == -kDecodeBatch) before_inputs();
   }
+  if constexpr (!kEndBlocks) end_block(0, make_float2(acc[0][0] + acc[1][0], acc[0][1] + acc[1][1]));
 }
 
 template <class T, class W, class S>
@@ -177,6 +179,7 @@ struct DecodeStage1Params {
 template <class T, class W, class S>
 __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
     DecodeStage1Kernel(const __grid_constant__ DecodeStage1Params<T, W, S> p) {
+  constexpr bool kScaled = sizeof(W) == 1;
   extern __shared__ __align__(16) float shared[];
   float* partial = shared + kDecodeRingBytes / 4;
   const int tile = p.tokens * kDecodeRows;                  // partial and t: [slot][token][8]
@@ -192,15 +195,18 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
   const DecodeRange range(steps, member * kDecodeWarps + warp, members * kDecodeWarps);
   ReleaseNextKernel();
 
-  const auto before_inputs = [&] {
-    constexpr int kVectors = kDecodeRows * sizeof(S) / 16;
-    if (p.s != nullptr)
-      for (int i = threadIdx.x; i < p.b_out * p.b_in; i += blockDim.x)
+  // S goes with the first batch of weights.
+  constexpr int kVectors = kDecodeRows * sizeof(S) / 16;
+  if (p.s != nullptr)
+#pragma unroll 1
+    for (int i = threadIdx.x; i < p.b_out * p.b_in; i += blockDim.x)
 #pragma unroll
-        for (int k = 0; k < kVectors; ++k)
-          CopyAsync16(SharedAddress(s_all + i * kDecodeRows) + k * 16,
-                      p.s + static_cast<int64_t>(i) * p.r + row0 + k * (16 / sizeof(S)), true);
+      for (int k = 0; k < kVectors; ++k)
+        CopyAsync16(SharedAddress(s_all + i * kDecodeRows) + k * 16,
+                    p.s + static_cast<int64_t>(i) * p.r + row0 + k * (16 / sizeof(S)), true);
+  const auto before_inputs = [&] {
     const int each = (steps + members * kDecodeWarps - 1) / (members * kDecodeWarps);
+#pragma unroll 1
     for (int j = threadIdx.x; j < p.b_in; j += blockDim.x) {
       warps_of[2 * j] = max(j * steps_per_block / each - member * kDecodeWarps, 0);
       warps_of[2 * j + 1] =
@@ -208,34 +214,38 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
     }
     WaitForPreviousKernel();
   };
-  const auto end_block = [&](int block, const float(&acc)[4]) {
+  const auto end_block = [&](int block, float2 sums) {
     if (g < p.tokens)
-      *reinterpret_cast<float2*>(partial + (block + warp) * tile + g * kDecodeRows + 2 * t) =
-          make_float2(acc[0], acc[1]);
+      *reinterpret_cast<float2*>(partial + (block + warp) * tile + g * kDecodeRows + 2 * t) = sums;
   };
-  DecodeLoop<T, W>(SharedAddress(shared), range,
-                   DecodeCursor<W>(range.first, steps_per_block, p.p, static_cast<int>(p.in), t),
-                   p.v + static_cast<int64_t>(row0 + g) * p.in, g < p.tokens ? p.x + g * p.in : nullptr,
-                   before_inputs, end_block);
+  DecodeLoop<true, T, W>(SharedAddress(shared), range,
+                         DecodeCursor<W>(range.first, steps_per_block, p.p, static_cast<int>(p.in), t),
+                         p.v + static_cast<int64_t>(row0 + g) * p.in, g < p.tokens ? p.x + g * p.in : nullptr,
+                         before_inputs, end_block);
   __syncthreads();
 
   // Rows of a group never straddle two blocks i of Monarch: r is a multiple of 8.
   const int row = threadIdx.x % kDecodeRows, lane0 = threadIdx.x / kDecodeRows,
             lanes = blockDim.x / kDecodeRows;
   const int i0 = p.s == nullptr ? row0 / p.r : 0, rank0 = row0 - i0 * p.r;
+#pragma unroll 1
   for (int item = lane0; item < p.b_in * p.tokens; item += lanes) {
     const int j = p.tokens == 1 ? item : item / p.tokens, at = (item - j * p.tokens) * kDecodeRows + row;
     float sum = 0.0f;
+#pragma unroll 1
     for (int w = warps_of[2 * j]; w <= warps_of[2 * j + 1]; ++w) sum += partial[(j + w) * tile + at];
-    t_own[j * tile + at] = sum * p.v_scale[(static_cast<int64_t>(i0) * p.b_in + j) * p.r + rank0 + row];
+    if constexpr (kScaled) sum *= p.v_scale[(static_cast<int64_t>(i0) * p.b_in + j) * p.r + rank0 + row];
+    t_own[j * tile + at] = sum;
   }
   CopyAsyncWait<0>();
   const float* t_sums = t_own;
   if (members > 1) {
     ClusterArrive();
     ClusterWait();
+#pragma unroll 1
     for (int item = threadIdx.x; item < p.b_in * tile; item += blockDim.x) {
       float sum = 0.0f;
+#pragma unroll 1
       for (int m = 0; m < members; ++m) sum += LoadCluster(ClusterAddress(SharedAddress(t_own + item), m));
       t_all[item] = sum;
     }
@@ -246,12 +256,14 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
 
   if (p.s == nullptr) {
     const int b_out = p.rows / p.r;
+#pragma unroll 1
     for (int item = lane0 + lanes * member; item < p.b_in * p.tokens; item += lanes * members) {
       const int j = item / p.tokens, n = item - j * p.tokens;
       p.z[((static_cast<int64_t>(n) * b_out + i0) * p.b_in + j) * p.r + rank0 + row] =
           FromFloat<T>(t_sums[j * tile + n * kDecodeRows + row]);
     }
   } else {
+#pragma unroll 1
     for (int item = lane0 + lanes * member; item < p.b_out * p.tokens; item += lanes * members) {
       const int i = p.tokens == 1 ? item : item / p.tokens, n = item - i * p.tokens;
       const S* s = s_all + i * p.b_in * kDecodeRows + row;
@@ -284,6 +296,7 @@ struct DecodeStage2Params {
 template <class T, class W>
 __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
     DecodeStage2Kernel(const __grid_constant__ DecodeStage2Params<T, W> p) {
+  constexpr bool kScaled = sizeof(W) == 1;
   extern __shared__ __align__(16) float shared[];
   __shared__ float partial[kDecodeWarps][kDecodeTokens][kDecodeRows];
   const int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
@@ -302,25 +315,25 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
 
   const int e = threadIdx.x % kDecodeRows, lane0 = threadIdx.x / kDecodeRows,
             lanes = blockDim.x / kDecodeRows;
-  float sums[2] = {};
-  const auto end_block = [&](int block, const float(&acc)[4]) {
-    float scales[2] = {1.0f, 1.0f};
-    if (p.b > 1 && p.u_scale.values != nullptr && i < p.b_out)
-      for (int n = 0; n < 2; ++n) {
-        const int64_t o = feature_of(i, c0 + 2 * t + n);
-        if (c0 + 2 * t + n < p.q && o < p.out) scales[n] = p.u_scale[o * p.b + block];
-      }
-    sums[0] += acc[0] * scales[0];
-    sums[1] += acc[1] * scales[1];
+  float2 sums = {};
+  const auto scale_of = [&](int block, int n) {  // of a part of a row; a whole row's comes at the end
+    const int64_t o = feature_of(i, c0 + 2 * t + n);
+    const bool scaled = p.b > 1 && i < p.b_out && c0 + 2 * t + n < p.q && o < p.out;
+    return scaled ? p.u_scale[o * p.b + block] : 1.0f;
   };
-  DecodeLoop<T, W>(
+  const auto end_block = [&](int block, float2 of_block) {
+    sums.x += kScaled ? of_block.x * scale_of(block, 0) : of_block.x;
+    sums.y += kScaled ? of_block.y * scale_of(block, 1) : of_block.y;
+  };
+  DecodeLoop<kScaled, T, W>(
       SharedAddress(shared), range, DecodeCursor<W>(range.first, steps_per_block, p.p, k, t),
       exists ? p.u + row * k : nullptr,
       g < p.tokens && i < p.b_out ? p.z + (static_cast<int64_t>(g) * p.b_out + i) * k : nullptr,
       [] { WaitForPreviousKernel(); }, end_block);
-  *reinterpret_cast<float2*>(&partial[warp][g][2 * t]) = make_float2(sums[0], sums[1]);
+  *reinterpret_cast<float2*>(&partial[warp][g][2 * t]) = sums;
   __syncthreads();
 
+#pragma unroll 1
   for (int item = lane0; item < groups_per_cta * p.tokens; item += lanes) {
     const int local = p.tokens == 1 ? item : item / p.tokens, n = item - local * p.tokens;
     const int block = (group0 + local) / p.groups_per_block;
@@ -328,8 +341,10 @@ __global__ void __launch_bounds__(kDecodeWarps * 32, 2)
     const int64_t feature = feature_of(block, c);
     if (block >= p.b_out || c >= p.q || feature >= p.out) continue;
     float sum = 0.0f;
+#pragma unroll 1
     for (int part = 0; part < p.splits; ++part) sum += partial[local * p.splits + part][n][e];
-    if (p.b == 1) sum *= p.u_scale[feature];
+    if constexpr (kScaled)
+      if (p.b == 1) sum *= p.u_scale[feature];
     p.y[static_cast<int64_t>(n) * p.out + feature] = FromFloat<T>(p.epilogue(sum, feature));
   }
 }

@@ -74,19 +74,43 @@ cudaError_t LaunchPersistent(const Call& call, int row, const GemmParams<T>& par
   });
 }
 
+// Blocks that share the k of a tile, so that few tiles with a long k fill the device: up to two on each
+// multiprocessor, with four steps of k or more. Where tiles alone nearly fill it, splitting was slower.
+int Splits(const Device& device, int64_t blocks, int64_t k) {
+  constexpr int64_t kMinSteps = 4;
+  const int64_t steps = (k + kTileK - 1) / kTileK;
+  if (!device.programmatic_launch || 4 * blocks >= 3 * device.multiprocessors) return 1;
+  int splits = 1;
+  while (splits < 8 && blocks * splits <= device.multiprocessors && steps >= 2 * splits * kMinSteps)
+    splits *= 2;
+  return splits;
+}
+
+// Parts of the tokens that the persistent kernel takes one after the other, so that the next kernel finds the
+// last one in L2: where t or z is larger than that, and the weights, read once a part, are small.
+template <class T>
+int Parts(const Device& device, const GemmParams<T>& p) {
+  const int64_t weights = int64_t{p.n} * p.k * p.batches * 2,
+                intermediate = p.tokens * std::max(p.n, p.k) * p.batches * 2;
+  if (weights > device.l2_bytes / 8) return 1;
+  return static_cast<int>(std::max<int64_t>(2 * intermediate / device.l2_bytes, 1));
+}
+
 template <class T>
 cudaError_t LaunchGemm(const Call& call, int row, GemmParams<T>& params, int64_t batches) {
   if (kGemmTiles[row].wgmma) BLOCKRANK_RETURN_IF_ERROR(EncodeMaps(call, kGemmTiles[row], batches, params));
   params.batches = static_cast<int>(batches);
+  params.parts = Parts(call.plan->device, params);
   if (row < kPersistentRows) return LaunchPersistent(call, row, params);
   return WithTile<T>(row, [&]<class Mma, int kStages>() {
     const GemmTile& tile = kGemmTiles[row];
     static_assert(Mma::kThreads <= 1024);
     if (tile.m != Mma::kM || tile.n != Mma::kN || tile.stages != kStages) return cudaErrorInvalidValue;
     const int64_t blocks = ((params.tokens + tile.m - 1) / tile.m) * ((params.n + tile.n - 1) / tile.n);
+    const int splits = Splits(call.plan->device, blocks * batches, params.k);
     return LaunchKernel(call, GemmKernel<T, Mma, kStages>,
-                        dim3(static_cast<unsigned>(blocks), 1, static_cast<unsigned>(batches)),
-                        Mma::kBlockThreads, SharedBytes(tile), 1, params);
+                        dim3(static_cast<unsigned>(blocks * splits), 1, static_cast<unsigned>(batches)),
+                        Mma::kBlockThreads, SharedBytes(tile), splits, params);
   });
 }
 

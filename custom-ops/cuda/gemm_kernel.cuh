@@ -27,6 +27,7 @@ struct GemmParams {
   bool vector_store;                 // 8 neighbours in n are 16 aligned bytes in C
   bool is_output;                    // apply the epilogue
   int batches;
+  int parts;               // of the tokens, one after the other, in the persistent kernel
   TensorMap a_map, b_map;  // for wgmma tiles: (k, batch, row)
   bool b_batch_last;       // b_map is (k, row, batch)
   Epilogue<T> epilogue;
@@ -94,19 +95,32 @@ class OutputColumns {
   float bias_[8] = {};
 };
 
+// Rows of the tile, each summed over the blocks of the cluster in order; every block stores its share of
+// them.
 template <class T, class Mma, bool kActivate>
-__device__ __forceinline__ void StoreOutput(const GemmParams<T>& p, const float* staged, int batch,
-                                            int64_t m0, int n0, int n_valid) {
+__device__ __forceinline__ void StoreOutput(const GemmParams<T>& p, uint32_t staged, int batch, int64_t m0,
+                                            int n0, int n_valid) {
   constexpr int kChunks = Mma::kN / 8, kRowStep = Mma::kThreads / kChunks;
-  const int chunk = threadIdx.x % kChunks, first = threadIdx.x / kChunks, n = n0 + chunk * 8;
+  const int splits = ClusterSize(), chunk = threadIdx.x % kChunks, n = n0 + chunk * 8;
   if (n >= n_valid) return;
   const OutputColumns<T> columns(p, batch, n, n_valid);
   const int rows = static_cast<int>(min(p.tokens - m0, static_cast<int64_t>(Mma::kM)));
-#pragma unroll(kActivate ? 1 : 4)
-  for (int row = first; row < rows; row += kRowStep) {
-    const float4* source = reinterpret_cast<const float4*>(staged + row * kStagedRow<Mma> + chunk * 8);
-    const float4 low = source[0], high = source[1];
-    float v[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll(kActivate ? 1 : 2)
+  for (int row = threadIdx.x / kChunks + ClusterRank() * kRowStep; row < rows; row += splits * kRowStep) {
+    const uint32_t source = staged + (row * kStagedRow<Mma> + chunk * 8) * 4;
+    float v[8];
+    LoadFloats8(v, source);
+    if (splits > 1) {
+#pragma unroll
+      for (float& value : v) value = 0.0f;
+#pragma unroll 1
+      for (int member = 0; member < splits; ++member) {
+        float part[8];
+        LoadClusterFloats8(part, ClusterAddress(source, member));
+#pragma unroll
+        for (int e = 0; e < 8; ++e) v[e] += part[e];
+      }
+    }
     columns.template Store<kActivate>(p, v, m0 + row);
   }
 }
@@ -120,8 +134,8 @@ struct GemmCursor {
   __device__ __forceinline__ bool BlockEnds() const { return false; }
 };
 
-// Grid: x = token tile fastest, then tile of rows; z = batch. Dynamic shared memory: kStages stages + 1024 to
-// align them.
+// Grid: x = block of a cluster fastest, then token tile, then tile of rows; z = batch. The blocks of a
+// cluster share out the k of one tile. Dynamic shared memory: kStages stages + 1024 to align them.
 template <class T, class Mma, int kStages>
 __global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_constant__ GemmParams<T> p) {
 #if !defined(BLOCKRANK_HAS_WGMMA)
@@ -133,8 +147,9 @@ __global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_co
     extern __shared__ uint8_t shared_bytes[];
     const uint32_t stages = (SharedAddress(shared_bytes) + 1023) & ~1023u;
     const int64_t token_tiles = (p.tokens + Mma::kM - 1) / Mma::kM;
-    const int64_t m0 = blockIdx.x % token_tiles * Mma::kM;
-    const int n0 = static_cast<int>(blockIdx.x / token_tiles) * Mma::kN, batch = blockIdx.z;
+    const int splits = ClusterSize();
+    const int64_t tile = blockIdx.x / splits, m0 = tile % token_tiles * Mma::kM;
+    const int n0 = static_cast<int>(tile / token_tiles) * Mma::kN, batch = blockIdx.z;
     const int n_valid = min(p.n, (p.n_total - batch * p.n_step + p.n_stride - 1) / p.n_stride);
     const int k = min(p.k, p.k_total - batch * p.k_step);
     ReleaseNextKernel();
@@ -142,7 +157,9 @@ __global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_co
 
     float acc[Mma::kMI][Mma::kNI][4];
     ClearAccumulators<Mma>(acc);
-    const int steps = (k + kTileK - 1) / kTileK;
+    const int all_steps = (k + kTileK - 1) / kTileK, each = (all_steps + splits - 1) / splits,
+              first_step = min(ClusterRank() * each, all_steps), steps = min(each, all_steps - first_step);
+    const GemmCursor cursor = {first_step * kTileK, k - first_step * kTileK};
     const auto ignore = [](const GemmCursor&) {};
     if constexpr (Mma::kAsync) {
       if (threadIdx.x == Mma::kThreads) {
@@ -156,7 +173,7 @@ __global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_co
       const auto load_inputs = [&](const GemmCursor& at, uint32_t stage, uint32_t barrier) {
         CopyBox(stage, p.a_map, at.column, batch, static_cast<int>(m0), barrier);
       };
-      AsyncMainLoop<Mma, kStages>(acc, stages, steps, GemmCursor{0, k}, load_weights, load_inputs, ignore);
+      AsyncMainLoop<Mma, kStages>(acc, stages, steps, cursor, load_weights, load_inputs, ignore);
       WaitForPreviousKernel();  // only the feeding warp has: the epilogue reads the bias
     } else {
       const TileLoader<T, Mma::kM, Mma::kThreads> inputs(p.a + m0 * p.a_row + batch * p.a_batch, p.a_row,
@@ -169,17 +186,28 @@ __global__ void __launch_bounds__(Mma::kBlockThreads) GemmKernel(const __grid_co
       const auto load_inputs = [&](const GemmCursor& at, uint32_t stage) {
         inputs.Load(stage, at.column, at.columns);
       };
-      SyncMainLoop<Mma, kStages>(acc, stages, steps, GemmCursor{0, k}, load_weights, load_inputs, ignore);
+      SyncMainLoop<Mma, kStages>(acc, stages, steps, cursor, load_weights, load_inputs, ignore);
     }
     static_assert(Mma::kM * kStagedRow<Mma> * 4 <= kStages * Mma::kStageBytes);
-    float* staged = reinterpret_cast<float*>(shared_bytes + (stages - SharedAddress(shared_bytes)));
-    if (threadIdx.x < Mma::kThreads) StageOutput<Mma>(acc, staged);
-    __syncthreads();
-    if (threadIdx.x >= Mma::kThreads) return;
-    if (p.is_output && p.epilogue.activation != BLOCKRANK_CUDA_NONE) {
-      StoreOutput<T, Mma, true>(p, staged, batch, m0, n0, n_valid);
+    if (threadIdx.x < Mma::kThreads)
+      StageOutput<Mma>(acc, reinterpret_cast<float*>(shared_bytes + (stages - SharedAddress(shared_bytes))));
+    if (splits > 1) {
+      ClusterArrive();
+      ClusterWait();
     } else {
-      StoreOutput<T, Mma, false>(p, staged, batch, m0, n0, n_valid);
+      __syncthreads();
+    }
+    if (threadIdx.x < Mma::kThreads) {
+      if (p.is_output && p.epilogue.activation != BLOCKRANK_CUDA_NONE) {
+        StoreOutput<T, Mma, true>(p, stages, batch, m0, n0, n_valid);
+      } else {
+        StoreOutput<T, Mma, false>(p, stages, batch, m0, n0, n_valid);
+      }
+    }
+    if (splits > 1) {  // no block leaves while another reads its part
+      __syncwarp();
+      ClusterArrive();
+      ClusterWait();
     }
   }
 }

@@ -26,14 +26,17 @@ struct PersistentShape {
   static constexpr int kSharedBytes = kStages * kStageBytes + 2 * kStagedBytes + 1024;
 };
 
-// The tiles of one block, in order: m fastest, then n, then batch.
+// The tiles of one block, in order: m fastest, then n, then batch, then part. A part is a range of tokens:
+// where C is larger than L2, the kernel that follows finds the last part there.
 template <int N, int kCluster>
 struct PersistentTiles {
-  int m_groups, n_tiles, first, step, count;
+  int m_groups, part_groups, n_tiles, part_tiles, first, step, count;
 
-  __device__ PersistentTiles(int64_t tokens, int n, int batches)
+  __device__ PersistentTiles(int64_t tokens, int n, int batches, int parts)
       : m_groups(static_cast<int>((tokens + kPersistentM * kCluster - 1) / (kPersistentM * kCluster))),
+        part_groups((m_groups + parts - 1) / parts),
         n_tiles((n + N - 1) / N),
+        part_tiles(part_groups * n_tiles * batches),
         first(blockIdx.x / kCluster),
         step(gridDim.x / kCluster),
         count((m_groups * n_tiles * batches - first + step - 1) / step) {}
@@ -44,8 +47,10 @@ struct PersistentTile {
 
   template <int N, int kCluster>
   __device__ PersistentTile(const PersistentTiles<N, kCluster>& tiles, int index) {
-    const int tile = tiles.first + index * tiles.step, rest = tile / tiles.m_groups;
-    m0 = (static_cast<int64_t>(tile % tiles.m_groups) * kCluster + ClusterRank()) * kPersistentM;
+    const int all = tiles.first + index * tiles.step, part = all / tiles.part_tiles,
+              tile = all - part * tiles.part_tiles, m_first = part * tiles.part_groups,
+              m_count = min(tiles.part_groups, tiles.m_groups - m_first), rest = tile / m_count;
+    m0 = (static_cast<int64_t>(m_first + tile % m_count) * kCluster + ClusterRank()) * kPersistentM;
     n0 = rest % tiles.n_tiles * N;
     batch = rest / tiles.n_tiles;
   }
@@ -300,7 +305,7 @@ __global__ void __launch_bounds__(kPersistentThreads, 1)
   ClusterWait();
   __syncthreads();
 
-  const PersistentTiles<N, kCluster> tiles(p.tokens, p.n, p.batches);
+  const PersistentTiles<N, kCluster> tiles(p.tokens, p.n, p.batches, p.parts);
   const int steps = (p.k + kTileK - 1) / kTileK;
   if (threadIdx.x >= 256) {
     SetRegisters<40, false>();

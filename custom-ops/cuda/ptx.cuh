@@ -41,6 +41,17 @@ __device__ __forceinline__ uint4 Load16(const void* p) {
                : "memory");
   return v;
 }
+// The same, or zeros: without the branches that a conditional load costs.
+__device__ __forceinline__ uint4 Load16If(bool valid, const void* p) {
+  uint4 v;
+  asm volatile(
+      "{\n.reg .pred valid;\nsetp.ne.u32 valid, %5, 0;\nmov.b32 %0, 0;\nmov.b32 %1, 0;\nmov.b32 %2, 0;\n"
+      "mov.b32 %3, 0;\n@valid ld.global.v4.u32 {%0,%1,%2,%3}, [%4];\n}"
+      : "=&r"(v.x), "=&r"(v.y), "=&r"(v.z), "=&r"(v.w)
+      : "l"(p), "r"(static_cast<uint32_t>(valid))
+      : "memory");
+  return v;
+}
 // A 16-byte load of factors: read once per launch, so it need not stay in L1.
 __device__ __forceinline__ uint4 LoadFactor16(const void* p) {
   uint4 v;
@@ -165,6 +176,28 @@ __device__ __forceinline__ float LoadCluster(uint32_t address) {
   asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(address) : "memory");
 #endif
   return v;
+}
+
+// 8 floats at 16 aligned bytes of shared memory: of this block, and of any block of the cluster.
+__device__ __forceinline__ void LoadFloats8(float (&v)[8], uint32_t shared) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half)
+    asm volatile("ld.shared.v4.f32 {%0,%1,%2,%3}, [%4];"
+                 : "=f"(v[half * 4]), "=f"(v[half * 4 + 1]), "=f"(v[half * 4 + 2]), "=f"(v[half * 4 + 3])
+                 : "r"(shared + half * 16)
+                 : "memory");
+}
+__device__ __forceinline__ void LoadClusterFloats8(float (&v)[8], uint32_t address) {
+#if defined(BLOCKRANK_HAS_CLUSTERS)
+#pragma unroll
+  for (int half = 0; half < 2; ++half)
+    asm volatile("ld.shared::cluster.v4.f32 {%0,%1,%2,%3}, [%4];"
+                 : "=f"(v[half * 4]), "=f"(v[half * 4 + 1]), "=f"(v[half * 4 + 2]), "=f"(v[half * 4 + 3])
+                 : "r"(address + half * 16)
+                 : "memory");
+#else
+  LoadFloats8(v, address);
+#endif
 }
 
 // Transposes the 4 × 4 words of four neighbouring lanes: word k of lane t becomes word t of lane k.

@@ -9,6 +9,7 @@ import type { LayerInfo, LayerPlan, ModelInfo, RewritePlan } from '../types.js';
 import { chooseAccurate, chooseWithin, total } from './choose.js';
 import type { LayerOption } from './options.js';
 
+export { type Measured, withAssumed } from './assumed.js';
 export { layerOptions, type Curve, type LayerTime } from './options.js';
 export { lowRankTails, monarchTails } from './spectrum.js';
 
@@ -27,6 +28,8 @@ export interface WeightOptions {
   readonly options: readonly LayerOption[];
   /** tr(A C Aᵀ), A = diag(d) W: what errors are relative to. */
   readonly energy: number;
+  /** False where no gradient reached it (assumed.ts). */
+  readonly isMeasured: boolean;
 }
 
 /**
@@ -57,7 +60,7 @@ export const keyOf = (layer: Pick<LayerInfo, 'id' | 'weightKey'>) => layer.weigh
 
 function decide(
   entry: Extract<LayerPlan, { spec: unknown }>,
-  { energy }: WeightOptions,
+  { energy, isMeasured }: WeightOptions,
   { spec, loss, error }: LayerOption,
 ): LayerPlan {
   if (spec === undefined)
@@ -69,7 +72,7 @@ function decide(
       },
     };
   const weightedError = energy > 0 ? Math.sqrt(error / energy) : 0;
-  return { ...entry, spec, predicted: { loss, weightedError } };
+  return { ...entry, spec, predicted: { loss, weightedError, ...(!isMeasured && { assumed: true }) } };
 }
 
 interface Outside {

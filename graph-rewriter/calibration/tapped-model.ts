@@ -48,7 +48,7 @@ class Tapper {
     const nodes = own.flatMap(({ index }) =>
       tapNodes(this.taps[index], index, sumsOf(index, level), this.model.opset, this.masked),
     );
-    this.edit.append(graph.message, fieldsOf(nodes));
+    if (nodes.length > 0) this.edit.append(graph.message, fieldsOf(nodes));
     return [...own, ...graph.nodes.flatMap((node) => this.leave(graph, node, level))];
   }
 

@@ -3,7 +3,8 @@ import type { Feeds } from '../calibration/index.js';
 import { behind, createTappedSession } from '../calibration/tapped-session.js';
 import { BlockrankError } from '../errors.js';
 import { findExternalTensors } from '../external-tensors.js';
-import { Model } from '../model.js';
+import { openModel } from '../inline/index.js';
+import type { Model } from '../model.js';
 import { energyOutput, gradientModel, type GradientModel, ROWS_OUTPUT } from './gradient-model.js';
 import type { Loss } from './loss.js';
 import { hasSamples, samplesOf, spread } from './samples.js';
@@ -45,7 +46,7 @@ export interface OutputGradients {
  */
 export async function collectGradients(request: GradientRequest): Promise<OutputGradients> {
   const { modelPath, layers } = request;
-  const model = Model.open(modelPath);
+  const model = openModel(modelPath);
   let built: GradientModel;
   let source: Source;
   try {

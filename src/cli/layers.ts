@@ -1,6 +1,6 @@
 // How layers and plans are shown to people.
 import type { StructureSpec } from '../../graph-rewriter/factorize/types.js';
-import type { LayerInfo, LayerResult, Reason, RewriteReport } from '../../graph-rewriter/types.js';
+import type { LayerInfo, LayerPlan, LayerResult, Reason, RewriteReport } from '../../graph-rewriter/types.js';
 import { count, formatBytes, formatNumber, formatPercent, formatShape } from '../format.js';
 import { groupBy } from './group.js';
 import { formatTable } from './table.js';
@@ -58,6 +58,7 @@ export function formatRewriteReport(report: RewriteReport, width: number): strin
   if (kept.length) parts.push(formatKept(kept, width));
   const few = fewSamples(rewritten);
   if (few !== undefined) parts.push(few);
+  parts.push(...formatAssumed(report.layers.map(({ plan }) => plan)));
   const refitted = report.layers.filter((layer) => layer.refitted).length;
   if (refitted > 0) parts.push(`${count(refitted, 'dense layer')} refitted to what the layers before became`);
   parts.push(
@@ -65,6 +66,15 @@ export function formatRewriteReport(report: RewriteReport, width: number): strin
       `${formatBytes(report.bytesBefore)} before, ${formatBytes(report.bytesAfter)} after (${formatPercent(report.bytesAfter / report.bytesBefore)})`,
   );
   return parts.join('\n\n');
+}
+
+/** Says which layers were compared without a gradient. */
+export function formatAssumed(plans: readonly LayerPlan[]): string[] {
+  const assumed = plans.filter((plan) => 'spec' in plan && plan.predicted?.assumed);
+  if (assumed.length === 0) return [];
+  return [
+    `${count(assumed.length, 'layer')} rewritten without a gradient (${assumed[0].id}${assumed.length > 1 ? ' …' : ''}; none reaches bodies of If, Loop and Scan): ranks were chosen as if leaving one out cost what it costs in the median of the others`,
+  ];
 }
 
 /** Fewer rows than features leave directions of the input that nothing was seen of. */

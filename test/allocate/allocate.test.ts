@@ -49,6 +49,7 @@ function weight(of: LayerInfo, ratio: number, slower = false): WeightOptions {
     layer: of,
     options: layerOptions(of, curves, 'float32', { perError: 0.5, ...(time && { time }) }),
     energy: tails[0],
+    isMeasured: true,
   };
 }
 

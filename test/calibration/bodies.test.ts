@@ -223,6 +223,23 @@ describe('collectCovariances, in bodies of control flow', () => {
       expectRows(never, 'loop/0/cached', []);
     });
 
+  it('gives states to a Loop that has none, and leaves its condition out', async () => {
+    const body = {
+      name: 'body',
+      node: [op('Identity', ['go'], ['on']), op('Neg', ['x'], ['h']), product('h', 'inner')],
+      input: [value('i', INT64, []), value('go', BOOL, [])],
+      output: [value('on', BOOL), value('inner.y', FLOAT)],
+    };
+    const graph = {
+      ...growing,
+      node: [{ ...loop('Loop', ['times'], ['each'], body), name: 'loop' }],
+      output: [value('each', FLOAT)],
+    };
+    const rows = rowsOf(2);
+    const found = await collect(graph, 16, [{ x: tensor(rows), times: times(3) }]);
+    expectRows(found, 'loop/0/inner', [...rows, ...rows, ...rows]);
+  });
+
   for (const opset of [9, 16, 21])
     it(`adds up the iterations of a Scan, at opset ${opset}`, async () => {
       const [steps, count] = [6, 2];

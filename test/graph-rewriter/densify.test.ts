@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { densifyModel } from '../../graph-rewriter/densify.js';
 import { denseTransposed } from '../../graph-rewriter/dense-weight.js';
 import { inspectModel } from '../../graph-rewriter/inspect.js';
+import { defaultEngine } from '../../graph-rewriter/factorize/engine.js';
 import { STRUCTURES } from '../../graph-rewriter/factorize/types.js';
 import { expectError } from './helpers/errors.js';
 import { B, IN, layerModel, OUT, W, weightTensor } from './helpers/layer-model.js';
@@ -174,17 +175,18 @@ describe('densifyModel', () => {
 describe('denseTransposed', () => {
   for (const structure of STRUCTURES)
     for (const interleaved of structure === 'monarch' ? [false, true] : [false])
-      it(`multiplies out ${structure}${interleaved ? ', interleaved' : ''}`, () => {
+      it(`multiplies out ${structure}${interleaved ? ', interleaved' : ''}`, async () => {
         for (const [inputs, out, blocksIn, blocksOut] of [
           [12, 20, 3, 4],
           [13, 19, 4, 3],
           [1, 1, 1, 1],
           [7, 5, 7, 5],
+          [3, 523, 1, 2],
         ]) {
           const [bi, bo] = structure === 'low-rank' ? [1, 1] : [blocksIn, blocksOut];
           const f = randomFactors({ structure, rank: 3, blocksIn: bi, blocksOut: bo, in: inputs, out }, 5);
           const expected = denseWeight(f, interleaved);
-          const found = denseTransposed(f, interleaved);
+          const found = await denseTransposed(defaultEngine(), f, interleaved);
           const transposed = Array.from(
             { length: inputs * out },
             (_, i) => found[(i % inputs) * out + Math.floor(i / inputs)],
@@ -193,8 +195,10 @@ describe('denseTransposed', () => {
         }
       });
 
-  it('agrees with the fixture of the other tests', () => {
+  it('agrees with the fixture of the other tests', async () => {
     const again = knownWeight(W.factors, 42);
-    expect(relativeDifference(denseTransposed(W.factors), again.inOut)).to.be.at.most(1e-6);
+    expect(relativeDifference(await denseTransposed(defaultEngine(), W.factors), again.inOut)).to.be.at.most(
+      1e-6,
+    );
   });
 });

@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 import onnxProto from 'onnx-proto';
 import { inspectModel } from '../../graph-rewriter/inspect.js';
 import { GRAPH, MODEL } from '../../graph-rewriter/schema.js';
@@ -18,6 +20,7 @@ import {
 } from './helpers/layer-model.js';
 import { encodeModel, node, readModel, tensor, valueInfo } from './helpers/onnx.js';
 import { random } from './helpers/reference.js';
+import { runModel } from './helpers/run.js';
 import { flatten } from './helpers/unknown-fields.js';
 import { rewriteKnown, save } from './helpers/workspace.js';
 
@@ -85,6 +88,24 @@ describe('what a model may leave out', () => {
     }).finish();
     const { results } = await rewriteAndRun(save(bytes), feeds, { w: W });
     expect(results[0].layer).to.include({ id: 'MatMul#0', node: '' });
+  });
+});
+
+describe('metadata', () => {
+  it('that is no text, such as a zipped file, is copied as it is', async () => {
+    const zipped = gzipSync('{"labels": ["cat", "dog"]}');
+    const prop = [
+      ...delimited(1, [new TextEncoder().encode('config.gz')]),
+      ...delimited(2, [Uint8Array.from(zipped)]),
+    ];
+    const field = flatten(delimited(MODEL.metadataProps, prop));
+    const plain = layerModel({ nodes: [product, bias, relu], initializers });
+    const source = save(new Uint8Array([...plain, ...field]));
+    const { target } = await rewriteKnown(source, { w: W });
+    const written = readFileSync(target);
+    expect(written.indexOf(field)).to.be.greaterThan(0);
+    const feeds = { x: { dims: [2, 3, IN], data: random(6 * IN, 1) } };
+    expect((await runModel(target, feeds)).y.dims).to.deep.equal([2, 3, OUT]);
   });
 });
 

@@ -21,8 +21,8 @@ export function addInspect(program: Command): void {
       runCommand(command, async ({ width }) => {
         const info = await inspectModel(path);
         const layers = withDefaultPlan(info);
-        // Of a large file, the hash takes longer than all the rest.
-        const json = { toJSON: () => ({ ...info, layers, totals: totals(layers) }) };
+        const { irVersion, opset, producer, bytes } = info;
+        const json = { path, irVersion, opset, producer, bytes, layers, totals: totals(layers) };
         return { json, text: describe(info, layers, width) };
       }),
     );

@@ -15,13 +15,14 @@ import type {
 } from '../../../graph-rewriter/types.js';
 import type { CalibrationSource } from '../../calibrate.js';
 import { isTokenFile } from '../../inputs/tokens.js';
+import { defaultFolder } from '../../statistics/store.js';
 import { SENSITIVITIES, type Sensitivity } from '../../sensitivity.js';
 import { planModel, rewriteAs, type RewriteOptions } from '../../rewrite.js';
 import { tryTarget } from '../../../graph-rewriter/write-model.js';
 import { writeWhole } from '../../../graph-rewriter/wire/atomic-file.js';
 import type { Device } from '../../device.js';
 import { count, formatBytes, formatShape } from '../../format.js';
-import { formatKept, formatRewriteReport, formatBlocks } from '../layers.js';
+import { formatAssumed, formatBlocks, formatKept, formatRewriteReport } from '../layers.js';
 import {
   blockCounts,
   compute,
@@ -62,6 +63,7 @@ interface Flags {
   readonly batch?: number;
   readonly mask?: string;
   readonly sequential?: boolean;
+  readonly cache?: string;
   readonly plan?: string;
   readonly tokens?: number[];
   readonly keepDenseIfSlower: boolean;
@@ -143,6 +145,10 @@ export function addRewrite(program: Command): void {
       'input whose zeros mark padding (default: attention_mask; none counts all rows)',
     )
     .option('--no-sequential', 'fit each layer to the original model alone, not to what is left before it')
+    .option(
+      '--cache <folder|off>',
+      'keeps statistics of the model on these inputs for other budgets (default: ~/.cache/blockrank/statistics)',
+    )
     .option('--tokens <n,…>', 'rows a run that must not get slower (default: 1,128)', tokenCounts)
     .option('--no-keep-dense-if-slower', 'rewrite layers too that the factors make slower on this machine')
     .option('--plan <file>', 'apply this plan instead of making one')
@@ -258,6 +264,7 @@ function rewriteOptions(
     ...(flags.calibration ? { calibration: calibrationSource(flags.calibration, flags) } : {}),
     ...(flags.mask === undefined ? {} : { mask: flags.mask === 'none' ? false : flags.mask }),
     ...(flags.sequential === false ? { sequential: false } : {}),
+    cache: flags.cache === 'off' ? false : (flags.cache ?? defaultFolder()),
     ...(flags.device ? { device: flags.device } : {}),
     overwrite: flags.overwrite ?? false,
     signal: context.signal,
@@ -309,6 +316,7 @@ function describePlan(info: ModelInfo, plan: RewritePlan, width: number): string
   return [
     ...(rows.length ? [formatTable(columns, rows, width)] : []),
     ...(kept.length ? [formatKept(kept, width)] : []),
+    ...formatAssumed(plan.layers),
     `${count(rewritten.length, 'layer')} would be rewritten, ${kept.length} stay dense; no model was written`,
   ].join('\n\n');
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import onnxProto, { type onnx } from 'onnx-proto';
 
 const { ModelProto, TensorProto } = onnxProto.onnx;
+const { DataLocation } = TensorProto;
 
 export const FLOAT = 1;
 export const INT64 = 7;
@@ -30,8 +31,8 @@ export interface TinyModel {
   inputs: Value[];
   outputs: Value[];
   nodes: TinyNode[];
-  /** Float initializers, row-major. */
-  weights?: { name: string; dims: number[]; data: ArrayLike<number> }[];
+  /** Float initializers, row-major: their numbers, or the file beside the model that holds them. */
+  weights?: { name: string; dims: number[]; data: ArrayLike<number> | string }[];
 }
 
 /** A model of opset 17, IR 8. */
@@ -56,7 +57,9 @@ export function encodeModel(model: TinyModel): Uint8Array {
         name,
         dims,
         dataType: FLOAT,
-        rawData: new Uint8Array(Float32Array.from(data).buffer),
+        ...(typeof data === 'string'
+          ? { dataLocation: DataLocation.EXTERNAL, externalData: [{ key: 'location', value: data }] }
+          : { rawData: new Uint8Array(Float32Array.from(data).buffer) }),
       })),
     },
   }).finish();
