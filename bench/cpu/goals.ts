@@ -24,7 +24,7 @@ export function scaling(cell: Cell, variant: Variant): number {
   return (cell.oneThread?.[variant] ?? NaN) / (cell.milliseconds[variant] ?? NaN);
 }
 
-const OURS = [
+export const OURS = [
   'blast',
   'blast-fp16',
   'blast-bf16',

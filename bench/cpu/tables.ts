@@ -3,22 +3,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { Cell } from './cells.js';
-import { GOALS, scaling, speed } from './goals.js';
+import { GOALS, OURS, scaling, speed } from './goals.js';
 import type { Variant } from './models.js';
 import type { Result } from './result.js';
 
-const COLUMNS: readonly Variant[] = [
-  'blast',
-  'blast-fp16',
-  'blast-bf16',
-  'blast-int8',
-  'blast-compute-bf16',
-  'blast-compute-int8',
-  'blast-plain',
-  'low-rank',
-  'int8',
-  'int4',
-];
+const COLUMNS: readonly Variant[] = [...OURS, 'blast-plain', 'low-rank', 'int8', 'int4'];
 
 const percent = (value: number) => `${Math.round(100 * value)} %`;
 const times = (value: number) => (Number.isFinite(value) ? value.toFixed(2) : '–');
