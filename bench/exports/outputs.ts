@@ -7,23 +7,29 @@ import { withPlugin } from '../../src/validation/plugin.js';
 
 export type Outputs = Readonly<Record<string, Tensor>>;
 
-export async function outputsOf(path: string, plugin: boolean): Promise<Outputs> {
+/** The outputs for each of `count` samples. */
+export async function outputsOf(path: string, plugin: boolean, count: number): Promise<Outputs[]> {
   const session = await withPlugin(plugin, () => openSession(path));
   try {
     const inputs = readModelInputs(session, path);
-    for await (const set of loadDataSets(inputs, session.outputNames, { shapes: smallShapes(inputs) }))
-      return await session.run(set.inputs);
-    throw new Error('no data set');
+    const sets = loadDataSets(inputs, session.outputNames, { shapes: smallShapes(inputs), count });
+    const outputs: Outputs[] = [];
+    for await (const set of sets) outputs.push(await session.run(set.inputs));
+    return outputs;
   } finally {
     await session.release();
   }
 }
 
+/** `difference` for each sample. */
+export const differences = (reference: readonly Outputs[], candidate: readonly Outputs[]) =>
+  reference.map((outputs, sample) => difference(outputs, candidate[sample]));
+
 /**
  * The largest difference of any output, as a share of that output's largest value, or of 1 where that is smaller (probabilities
  * near 0); infinite where shapes or types differ, or anything is not finite.
  */
-export function difference(reference: Outputs, candidate: Outputs): number {
+function difference(reference: Outputs, candidate: Outputs): number {
   return Math.max(...Object.entries(reference).map(([name, tensor]) => distance(tensor, candidate[name])));
 }
 
